@@ -1,0 +1,93 @@
+"""The tasks of working on Seedpod: "nox -l" lists them, "nox -s NAME -- ARGUMENTS" runs one."""
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "typecheck", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Make a project from nothing, build it, check its size, run it and ask it for an answer."""
+    support(session, "demo")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests, real builds and runs included (-- OPTIONS of pytest)."""
+    install(session, "tests")
+    session.run("python", "-m", "support", "test", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, and the template's shell programs."""
+    install(session, "lint")
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+    session.run("shellcheck", "template/docker/online.sh", "template/docker/poetry.sh")
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Check types with mypy, strictly (-- OPTIONS of mypy)."""
+    install(session, "typing")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into build/docs; a warning is an error."""
+    install(session, "docs")
+    session.run("sphinx-build", "-W", "--keep-going", "docs", "build/docs", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure times and sizes against a uv-based Dockerfile, side by side."""
+    support(session, "bench", *session.posargs)
+
+
+@nox.session(default=False)
+def engine(session: nox.Session) -> None:
+    """Start an engine if none answers and print how to reach it (-- stop to end it)."""
+    support(session, "engine", *session.posargs)
+
+
+@nox.session(default=False)
+def docker_dev(session: nox.Session) -> None:
+    """Build the development image of a project (-- QUESTION=ANSWER …)."""
+    support(session, "project", "docker_dev", *session.posargs)
+
+
+@nox.session(default=False)
+def docker_test(session: nox.Session) -> None:
+    """Run a project's tests in its image (-- QUESTION=ANSWER …)."""
+    support(session, "project", "docker_test", *session.posargs)
+
+
+@nox.session(default=False)
+def docker_prod(session: nox.Session) -> None:
+    """Build the production image of a project (-- QUESTION=ANSWER …)."""
+    support(session, "project", "docker_prod", *session.posargs)
+
+
+@nox.session(default=False)
+def docker_size(session: nox.Session) -> None:
+    """Measure every stage of a project's image (-- QUESTION=ANSWER …)."""
+    support(session, "project", "docker_size", *session.posargs)
+
+
+def install(session: nox.Session, group: str) -> None:
+    """Install the pinned tools of a dependency group."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, group))
+
+
+def support(session: nox.Session, *arguments: str) -> None:
+    """Run a command of the package support/."""
+    install(session, "support")
+    session.run("python", "-m", "support", *arguments)

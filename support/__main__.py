@@ -1,0 +1,55 @@
+"""The commands that the noxfile offers: python -m support COMMAND ARGUMENTS."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+from support import SupportError, bench, demo, engine, images
+from support.project import Project, parse_answers, render
+
+
+def project(session: str, *arguments: str) -> None:
+    """Render a project with answers like ``kind=cli`` and run one of its sessions."""
+    folder = render(parse_answers(list(arguments)))
+    Project(folder, images.client_with_base_image(folder)).nox(session)
+
+
+def control_engine(*arguments: str) -> None:
+    """Print the lines that a shell evaluates to reach an engine; with ``stop``, end ours."""
+    if arguments == ("stop",):
+        print("stopped" if engine.stop() else "not running", file=sys.stderr)
+    elif arguments:
+        raise SupportError("Usage: nox -s engine, or nox -s engine -- stop")
+    else:
+        print(engine.export_lines(engine.ensure()))
+
+
+def test(*arguments: str) -> None:
+    """Run pytest with an engine that answers."""
+    variables = engine.ensure()
+    command = [sys.executable, "-m", "pytest", *arguments]
+    sys.exit(subprocess.run(command, env={**os.environ, **variables}, check=False).returncode)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "bench": bench.run,
+    "demo": demo.run,
+    "engine": control_engine,
+    "project": project,
+    "test": test,
+}
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        sys.exit(f"Usage: python -m support {{{','.join(COMMANDS)}}} ARGUMENTS")
+    try:
+        COMMANDS[sys.argv[1]](*sys.argv[2:])
+    except (SupportError, TypeError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The main job from nothing: scaffold, lock, build, check sizes, run read-only, get an answer."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.table import Table
+
+from support import SupportError, engine, images
+from support.project import Project, render
+from support.transfer import bytes_to_push
+
+START_SECONDS = 30
+HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+
+
+def run() -> None:
+    """Do it all and print the answer, the sizes and the times; SupportError if a step fails."""
+    times: dict[str, float] = {}
+    with _timed(times, "start the engine"):
+        engine.ensure()
+    with _timed(times, "scaffold the project"):
+        folder = render({})
+    with _timed(times, "get the base image"):
+        project = Project(folder, images.client_with_base_image(folder))
+    with _timed(times, "lock"):
+        project.nox("lock")
+    with _timed(times, "build the production image"):
+        project.nox("docker_prod")
+    with _timed(times, "check the sizes"):
+        project.nox("docker_size")
+    with _timed(times, "run it and ask for /"):
+        answer = _ask(project)
+    with _timed(times, "build again after an edit"):
+        pushed = _edit_and_rebuild(project)
+    _report(project, answer, pushed, times)
+
+
+@contextmanager
+def _timed(times: dict[str, float], step: str) -> Iterator[None]:
+    """Note how many seconds a step takes."""
+    start = time.monotonic()
+    yield
+    times[step] = time.monotonic() - start
+
+
+def _ask(project: Project) -> str:
+    """Run the image hardened on a free port and return what it answers to a request for ``/``."""
+    image = f"{project.name}:production"
+    container = project.docker("run", "--detach", *HARDENED, "--publish", "127.0.0.1::8000", image)
+    try:
+        address = project.docker("port", container, "8000")
+        return _fetch(f"http://{address}/")
+    finally:
+        project.docker("rm", "--force", container)
+
+
+def _fetch(address: str) -> str:
+    """Return the body served at ``address``; SupportError if nothing answers in time."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as response:
+                return str(response.read().decode())
+        except (urllib.error.URLError, ConnectionError) as error:
+            if time.monotonic() > deadline:
+                raise SupportError(
+                    f"The container does not answer at {address} ({error}). "
+                    "Run it by hand and read its log."
+                ) from error
+            time.sleep(0.05)
+
+
+def _edit_and_rebuild(project: Project) -> int:
+    """Change the application, build it again, and return the bytes that a push would send."""
+    image, before = f"{project.name}:production", f"{project.name}:before-edit"
+    project.docker("tag", image, before)
+    source = next((project.folder / "src").glob("*/app.py"))
+    source.write_text(source.read_text() + f"# edited at {time.time()}\n")
+    project.nox("docker_prod")
+    try:
+        return bytes_to_push(project, before, image)
+    finally:
+        project.docker("rmi", before)
+
+
+def _report(project: Project, answer: str, pushed: int, times: dict[str, float]) -> None:
+    sizes = json.loads((project.folder / "build/sizes.json").read_text())["production"]
+    table = Table("step", "seconds", show_footer=True)
+    table.columns[0].footer, table.columns[1].footer = "all", f"{sum(times.values()):.1f}"
+    table.columns[1].justify = "right"
+    for step, seconds in times.items():
+        table.add_row(step, f"{seconds:.1f}")
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"project     {project.folder}", soft_wrap=True)
+    console.print(
+        f"image       {sizes['size'] / 1e6:.1f} MB ({sizes['compressed'] / 1e6:.1f} MB compressed)"
+    )
+    console.print(f"re-pushed   {pushed / 1e3:.1f} kB after an edit")
+    console.print(f"answer      {answer}", markup=False)

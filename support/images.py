@@ -1,0 +1,150 @@
+"""Base images: the official one where a registry answers, else a stand-in made of Debian packages.
+
+Stand-ins are called ``seedpod/…``, never by an official image's name, and carry their recipe's key
+as a label, so that a changed recipe makes a new image and an unchanged one is made once.
+"""
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+
+from support import SupportError, debian, engine
+from support.paths import cache, content_key
+
+# The Debian release whose own Python has this version.
+RELEASES = {"3.11": "bookworm", "3.13": "trixie"}
+# What the official slim image holds beside Python.
+COMMON_PACKAGES = ("ca-certificates", "netbase", "tzdata")
+LABEL = "seedpod.recipe"
+PULL_SECONDS = 600
+
+
+class Layout(Enum):
+    """Where a base image keeps its interpreter."""
+
+    DEBIAN = "debian"  # /usr/bin/python3, multiarch library folders, dist-packages
+    LOCAL = "local"  # /usr/local/bin/python3 with its own libpython, as in the official image
+
+
+def default_reference(dockerfile: Path) -> str:
+    """Return the base image that ``dockerfile`` names, the default of its ARG PYTHON_IMAGE."""
+    found = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", dockerfile.read_text(), flags=re.MULTILINE)
+    assert found, f"{dockerfile} declares no PYTHON_IMAGE"
+    return found.group(1)
+
+
+def client_with_base_image(project: Path) -> dict[str, str]:
+    """Return the variables with which the project in a folder is built on this machine.
+
+    They reach an engine and name a base image that it has. Raises SupportError without one.
+    """
+    variables = engine.ensure()
+    reference = os.environ.get("PYTHON_IMAGE") or default_reference(project / "Dockerfile")
+    return {**variables, "PYTHON_IMAGE": base_image(reference, variables)}
+
+
+def base_image(reference: str, variables: Mapping[str, str]) -> str:
+    """Return ``reference`` if the engine has it or can pull it, else a stand-in for its Python.
+
+    ``variables`` are the client's, from engine.ensure(). Raises SupportError when there is neither.
+    """
+    if _label(reference, variables) is not None:
+        return reference
+    pulled = _docker(variables, "pull", "--quiet", reference, timeout=PULL_SECONDS)
+    if pulled.returncode == 0:
+        return reference
+    version = re.search(r":(\d+\.\d+)", reference)
+    if version is None or version.group(1) not in RELEASES:
+        raise SupportError(
+            f"No registry serves {reference}, and Debian has stand-ins for Python "
+            f"{' and '.join(RELEASES)} alone. Name a base image of yours in PYTHON_IMAGE."
+        )
+    return stand_in(version.group(1), Layout.DEBIAN, variables)
+
+
+def stand_in(version: str, layout: Layout, variables: Mapping[str, str]) -> str:
+    """Return the name of an image with Python ``version`` in ``layout``, assembled if need be.
+
+    Raises SupportError when Debian's archive does not answer or the image cannot be built.
+    """
+    release = RELEASES[version]
+    if layout is Layout.DEBIAN:
+        # ensurepip, which the official image has, is a part of python3-venv on Debian.
+        packages = (*COMMON_PACKAGES, "python3", "python3-venv")
+        return _debian(f"seedpod/python:{version}-{release}", release, packages, variables)
+    return _compiled(version, release, variables)
+
+
+def _debian(
+    name: str, release: str, packages: tuple[str, ...], variables: Mapping[str, str]
+) -> str:
+    """Assemble ``name`` from the essential packages of ``release`` and ``packages``."""
+    key = content_key(Path(debian.__file__).read_bytes(), release, *packages)
+    if _label(name, variables) == key:
+        return name
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache()) as folder:
+        tarball = Path(folder, "root.tar")
+        debian.bootstrap(release, packages, tarball, engine.programs())
+        _docker_or_raise(
+            variables,
+            f"The base image {name} cannot be imported.",
+            *("import", "--change", 'CMD ["python3"]', "--change", f"LABEL {LABEL}={key}"),
+            *("--change", "ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            *(str(tarball), name),
+        )
+    return name
+
+
+def _compiled(version: str, release: str, variables: Mapping[str, str]) -> str:
+    """Compile the release's own Python source into /usr/local (three minutes on two cores)."""
+    name = f"seedpod/python:{version}-{release}-local"
+    dockerfile = Path(__file__).with_name("cpython.Dockerfile")
+    key = content_key(dockerfile.read_bytes(), release, *COMMON_PACKAGES)
+    if _label(name, variables) == key:
+        return name
+    plain = _debian(f"seedpod/debian:{release}", release, COMMON_PACKAGES, variables)
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache()) as folder:
+        source = Path(folder, "source")
+        source.mkdir()
+        debian.Apt(release, Path(folder)).download_source(f"python{version}", source)
+        _docker_or_raise(
+            variables,
+            f"The base image {name} cannot be compiled.",
+            *("build", "--quiet", "--tag", name, "--file", str(dockerfile)),
+            *("--build-arg", f"DEBIAN_IMAGE={plain}", "--build-arg", f"RECIPE={key}", str(source)),
+        )
+    return name
+
+
+def _label(name: str, variables: Mapping[str, str]) -> str | None:
+    """Return the recipe's key of an image, '' if it has none, None if there is no image."""
+    template = f'{{{{index .Config.Labels "{LABEL}"}}}}'
+    done = _docker(variables, "image", "inspect", "--format", template, name)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _docker_or_raise(variables: Mapping[str, str], what: str, *arguments: str) -> None:
+    done = _docker(variables, *arguments)
+    if done.returncode:
+        last = (done.stderr.strip() or "no message").splitlines()[-1]
+        raise SupportError(f"{what} Mend what the engine reported: {last}")
+
+
+def _docker(
+    variables: Mapping[str, str], *arguments: str, timeout: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["docker", *arguments],
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )

@@ -1,0 +1,22 @@
+"""Where things are kept: the repository, and the user's cache folder."""
+
+import hashlib
+from pathlib import Path
+
+import platformdirs
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def cache(*parts: str) -> Path:
+    """Return a path under Seedpod's folder in the user's cache (``XDG_CACHE_HOME`` is honoured)."""
+    return Path(platformdirs.user_cache_dir("seedpod", appauthor=False)).joinpath(*parts)
+
+
+def content_key(*parts: str | bytes) -> str:
+    """Return twelve hexadecimal digits that change whenever one of ``parts`` does."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()[:12]

@@ -1,0 +1,100 @@
+"""Run a container engine's client; if it fails, end with what is wrong and what to do about it.
+
+    python docker/explain.py docker build …
+
+The output passes through as it comes and the exit status is the client's own.
+"""
+
+import re
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterable
+
+KEPT_LINES = 60
+# What the client's messages mean: an expression, whose group stands for {}, a problem, a remedy.
+CAUSES = (
+    (
+        r"Cannot connect to the Docker daemon|error during connect|failed to connect to the docker"
+        r"|daemon is not running",
+        "No container engine answers.",
+        "Start Docker, or set DOCKER_HOST to the address of a running engine.",
+    ),
+    (
+        r"permission denied while trying to connect",
+        "This user may not talk to the container engine.",
+        "Join the group docker, or use a rootless engine.",
+    ),
+    (
+        r"legacy builder is deprecated|BuildKit is enabled but the buildx component is missing"
+        r"|unknown flag: --secret",
+        "This Docker cannot build with BuildKit.",
+        "Update it to version 23 or later, or install its buildx plugin.",
+    ),
+    (
+        r"API version|is too old\. Minimum supported|is too new\. Maximum supported",
+        "Docker's client and engine do not fit each other.",
+        "Update the older one; builds need Docker 23 or later.",
+    ),
+    (
+        r"unknown command: docker compose|'compose' is not a docker command|unknown shorthand flag",
+        "This Docker has no compose command.",
+        "Install its compose plugin, version 2.20 or later.",
+    ),
+    (
+        r"no space left on device",
+        "The engine's disk is full.",
+        "See what docker system df lists; docker builder prune empties the build cache.",
+    ),
+    (
+        r"(?:failed to resolve source metadata for|pull access denied for) ([^\s,]+?)[:,]?\s",
+        "The base image {} cannot be had.",
+        "Check the registry's address and login, or name an image that you have in PYTHON_IMAGE.",
+    ),
+    (
+        r"Bind for ([\d.:]+) failed|listen tcp[46]? ([\d.:]+): bind",
+        "The address {} is in use.",
+        "Stop what uses it, or choose another port, for example: PORT=8001 nox -s up",
+    ),
+    (
+        r"unknown flag: (\S+)",
+        "Docker has no option {}.",
+        "What follows -- goes to Docker; docker build --help lists what it takes.",
+    ),
+)
+
+
+def explain(lines: Iterable[str]) -> str | None:
+    """Return what is wrong and what to do, judged by the last lines of output; None if unknown."""
+    text = "\n".join(lines) + "\n"
+    for expression, problem, remedy in CAUSES:
+        found = re.search(expression, text)
+        if found:
+            subject = next((group for group in found.groups() if group), "")
+            return f"{problem.format(subject)} {remedy}"
+    return None
+
+
+def main() -> None:
+    """Run the command named by the arguments."""
+    # An interrupt reaches the client too, which ends its work in good order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    last: deque[str] = deque(maxlen=KEPT_LINES)
+    try:
+        client = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE, text=True, errors="replace")
+    except FileNotFoundError:
+        sys.exit(f"The program {sys.argv[1]} is not installed. Install Docker 23 or later.")
+    assert client.stderr is not None
+    for line in client.stderr:
+        sys.stderr.write(line)
+        last.append(line.rstrip("\n"))
+    status = client.wait()
+    reason = explain(last) if status else None
+    if reason:
+        print(f"\n{reason}", file=sys.stderr)
+    sys.exit(status if status >= 0 else 128 - status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Split pyproject.toml and poetry.lock into one file for each stage that needs a part of them.
+
+    python3 docker/metadata.py PROJECT OUTPUT
+
+A build step is repeated when a file that it reads changes, so every file holds one fact:
+requirements.txt (the main set), requirements-development.txt (with the development groups) and
+pyproject.toml (what building the project's wheel needs).
+"""
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import requirements
+
+# The README is the package's description on an index; in an image nobody reads it.
+BUILD_TABLES = ("build-system", "project")
+UNUSED_FIELDS = ("readme",)
+
+
+def build_metadata(pyproject: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of pyproject.toml that decides the project's wheel."""
+    kept = {name: pyproject[name] for name in BUILD_TABLES if name in pyproject}
+    kept["project"] = {
+        field: value for field, value in kept["project"].items() if field not in UNUSED_FIELDS
+    }
+    return kept | {"tool": {"poetry": pyproject.get("tool", {}).get("poetry", {})}}
+
+
+def toml_value(value: Any) -> str:
+    """Return ``value`` as TOML, tables inline (https://toml.io/en/v1.0.0#inline-table).
+
+    JSON's strings, numbers and booleans are TOML's, too.
+    """
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(key)} = {toml_value(item)}" for key, item in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml_value, value))}]"
+    # U+007F is the one character that JSON leaves as it is and TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def main() -> None:
+    """Write the files of the project in the first folder named into the second."""
+    project, output = map(Path, sys.argv[1:])
+    try:
+        lock = requirements.load(project)
+        # The settings of the project's image, from [tool.seedpod] in pyproject.toml.
+        pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+        extras = pyproject.get("tool", {}).get("seedpod", {}).get("extras", [])
+        development = [requirements.MAIN, *requirements.default_groups(lock)]
+        files = {
+            "requirements.txt": requirements.requirements(lock, [requirements.MAIN], extras),
+            "requirements-development.txt": requirements.requirements(lock, development, extras),
+        }
+    except requirements.LockError as error:
+        sys.exit(str(error))
+    build = build_metadata(pyproject)
+    files["pyproject.toml"] = "".join(f"{key} = {toml_value(build[key])}\n" for key in build)
+    output.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (output / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

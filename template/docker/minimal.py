@@ -1,0 +1,283 @@
+"""Assemble the root file system of the minimal runtime: a Python without a distribution around it.
+
+    python3 docker/minimal.py /opt/venv /minimal
+
+It holds the interpreter, the standard library in one archive with sources and bytecode, every
+shared library that one of these or anything in the virtual environment needs, certificates, time
+zones, users, and the package database entries of all that, so that scanners see what is there.
+The virtual environment itself is a layer of its own and not copied.
+"""
+
+import calendar
+import fnmatch
+import os
+import py_compile
+import shutil
+import ssl
+import stat
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import elf
+
+EXCLUDE_LIST = Path(__file__).with_name("stdlib-exclude.txt")
+# Loaded by the C library at run time, so that no ELF file names it: ending a thread unwinds it.
+UNWINDER = "libgcc_s.so.1"
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+DATA = (
+    "/etc/debian_version",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/nsswitch.conf",
+    "/etc/os-release",
+    "/etc/protocols",
+    "/etc/services",
+    "/usr/share/zoneinfo",
+)
+# Second copies of all time zones, for systems that count leap seconds.
+DATA_EXCLUDE = ("/usr/share/zoneinfo/posix", "/usr/share/zoneinfo/right")
+USERS = ("root", "nobody", "app")
+DPKG = Path("/var/lib/dpkg")
+# The earliest date that an archive can hold (seconds).
+EPOCH = calendar.timegm((1980, 1, 1, 0, 0, 0))
+
+
+class Tree:
+    """A root file system that grows by copies of this one's files, symbolic links kept."""
+
+    def __init__(self, root: Path) -> None:
+        """Start an empty tree in the folder ``root``."""
+        self.root = root
+        self.copied: set[Path] = set()
+        root.mkdir(parents=True)
+
+    def add(self, path: Path) -> None:
+        """Copy the file, link or folder at ``path`` together with all links that lead to it."""
+        path = self._follow(path)
+        if path.is_dir():
+            for entry in sorted(path.iterdir()):
+                self.add(entry)
+        elif path not in self.copied:
+            shutil.copy2(path, self.at(path))
+            self.copied.add(path)
+
+    def write(self, path: Path, text: str) -> None:
+        """Write a generated file."""
+        self.at(path).parent.mkdir(parents=True, exist_ok=True)
+        self.at(path).write_text(text)
+
+    def at(self, path: Path) -> Path:
+        """Return where ``path`` is in the tree."""
+        return self.root / path.relative_to("/")
+
+    def _follow(self, path: Path) -> Path:
+        """Make the folders and links that lead to ``path`` and return where it really is."""
+        here = Path("/")
+        for part in path.parts[1:]:
+            here /= part
+            if here.is_symlink():
+                self._link(here)
+                rest = path.relative_to(here)
+                return self._follow(Path(os.path.normpath(here.parent / here.readlink() / rest)))
+            if here.is_dir():
+                self._folder(here)
+        return path
+
+    def _link(self, link: Path) -> None:
+        if not self.at(link).is_symlink():
+            self.at(link).symlink_to(link.readlink())
+            if not link.is_dir():
+                self.copied.add(link)
+
+    def _folder(self, folder: Path) -> None:
+        self.at(folder).mkdir(exist_ok=True)
+        shutil.copystat(folder, self.at(folder))
+
+
+def base_interpreter(environment: Path) -> Path:
+    """Return the interpreter by the name that the virtual environment links to."""
+    path = environment / "bin/python3"
+    while path.is_relative_to(environment):
+        path = path.parent / path.readlink()
+    return path
+
+
+def library_folders() -> list[Path]:
+    """Return the folders that the dynamic linker searches, from its own cache (ldconfig(8))."""
+    listing = subprocess.run(
+        ["/sbin/ldconfig", "--print-cache"], check=True, capture_output=True, text=True
+    ).stdout
+    found = [Path(line.split(" => ")[1]).parent for line in listing.splitlines() if " => " in line]
+    return list(dict.fromkeys(found))
+
+
+def elf_files(folders: Iterable[Path]) -> Iterator[elf.Elf]:
+    """Yield every program and shared library below ``folders``."""
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.is_symlink() and (found := elf.read(path)):
+                yield found
+
+
+def closure(roots: Iterable[elf.Elf], linker: elf.Linker) -> set[Path]:
+    """Return the libraries and dynamic linkers that ``roots`` need, directly or not.
+
+    A library that is nowhere is reported and passed over: an extension module whose optional
+    library is missing fails when it is imported, here as in the full runtime.
+    """
+    found: set[Path] = set()
+    waiting = list(roots)
+    while waiting:
+        user = waiting.pop()
+        names = [*user.needed, *([user.interpreter] if user.interpreter else [])]
+        for name in names:
+            library = linker.find(name, user)
+            if library is None:
+                print(f"{user.path} needs {name}, which is not in this image.", file=sys.stderr)
+            elif library not in found:
+                found.add(library)
+                needed = elf.read(library)
+                assert needed is not None, "found by the linker"
+                waiting.append(needed)
+    return found
+
+
+def standard_library(exclude: Iterable[str]) -> Iterator[tuple[Path, str]]:
+    """Yield every file of the standard library that is kept, with its path below the library."""
+    patterns = list(exclude)
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    for path in sorted(stdlib.rglob("*")):
+        name = path.relative_to(stdlib).as_posix()
+        skip = "__pycache__" in name or name.startswith(("site-packages/", "dist-packages/"))
+        if path.is_file() and not skip and not any(fnmatch.fnmatch(name, p) for p in patterns):
+            yield path, name
+
+
+def pack_standard_library(tree: Tree, exclude: Iterable[str]) -> None:
+    """Add the standard library: extension modules as files, everything else in one archive.
+
+    The interpreter looks for lib/pythonXY.zip before any folder (Python's documentation, "The
+    initialization of the sys.path module search path"). An archive keeps the sources for
+    tracebacks and is half the size of files with bytecode beside them.
+    """
+    version = sysconfig.get_config_var("py_version_nodot")
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    archive = tree.at(stdlib.parent / f"python{version}.zip")
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    # The interpreter finds its prefix by this folder, which a build may leave without a module.
+    tree.at(stdlib / "lib-dynload").mkdir(parents=True)
+    compiled = tree.root / "compiled.pyc"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as library:
+        for path, name in standard_library(exclude):
+            if name.startswith("lib-dynload/"):
+                tree.add(path)
+                continue
+            _archive(library, name, path.read_bytes())
+            if path.suffix == ".py":
+                source = str(stdlib.parent / archive.name / name)
+                py_compile.compile(
+                    str(path),
+                    str(compiled),
+                    source,
+                    doraise=True,
+                    invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+                )
+                _archive(library, f"{name}c", compiled.read_bytes())
+    compiled.unlink(missing_ok=True)
+
+
+def _archive(library: zipfile.ZipFile, name: str, data: bytes) -> None:
+    entry = zipfile.ZipInfo(name)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = (stat.S_IFREG | 0o644) << 16
+    library.writestr(entry, data)
+
+
+def add_users(tree: Tree) -> None:
+    """Write /etc/passwd and /etc/group with the few users that a container needs."""
+    for name in ("passwd", "group"):
+        lines = Path("/etc", name).read_text().splitlines(keepends=True)
+        names = (*USERS, "nogroup")
+        tree.write(Path("/etc", name), "".join(x for x in lines if x.split(":")[0] in names))
+
+
+def add_certificates(tree: Tree) -> None:
+    """Add the system's certificates where Python's OpenSSL looks for one file of them."""
+    if CERTIFICATES.exists():
+        tree.add(CERTIFICATES)
+        default = Path(ssl.get_default_verify_paths().openssl_cafile)
+        if default != CERTIFICATES:
+            tree.at(default).parent.mkdir(parents=True, exist_ok=True)
+            tree.at(default).symlink_to(CERTIFICATES)
+
+
+def add_package_records(tree: Tree) -> None:
+    """Add the records of the Debian packages that copied files belong to, with their licences.
+
+    One file for each package in status.d is what scanners read in images without dpkg's own
+    database (the convention of the distroless images).
+    """
+    if not DPKG.exists():
+        return
+    copied = {os.path.realpath(path) for path in tree.copied}
+    owners = set()
+    for listing in sorted((DPKG / "info").glob("*.list")):
+        if any(os.path.realpath(path) in copied for path in listing.read_text().splitlines()):
+            owners.add(listing.stem.split(":")[0])
+    for stanza in (DPKG / "status").read_text().strip().split("\n\n"):
+        package = stanza.split("\n", 1)[0].removeprefix("Package: ")
+        if package in owners:
+            tree.write(DPKG / "status.d" / package, f"{stanza}\n")
+            licence = Path("/usr/share/doc", package, "copyright")
+            if licence.is_file():
+                tree.add(licence)
+
+
+def set_dates(root: Path) -> None:
+    """Give everything one date, so that the same input makes the same layer."""
+    for path in (root, *root.rglob("*")):
+        os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
+
+
+def add_libraries(tree: Tree, environment: Path) -> None:
+    """Add the shared libraries that programs in the tree and the virtual environment need."""
+    linker = elf.Linker(library_folders())
+    users = list(elf_files((tree.root, environment)))
+    libraries = closure(users, linker)
+    unwinder = linker.find(UNWINDER, users[0])
+    if unwinder:
+        libraries.add(unwinder)
+    for path in sorted(libraries):
+        if not path.is_relative_to(environment):
+            tree.add(path)
+
+
+def main() -> None:
+    """Assemble the runtime for the virtual environment named first in the folder named second."""
+    environment, root = map(Path, sys.argv[1:])
+    exclude = [x for x in EXCLUDE_LIST.read_text().split("\n") if x and not x.startswith("#")]
+    tree = Tree(root)
+    pack_standard_library(tree, exclude)
+    tree.add(base_interpreter(environment))
+    add_libraries(tree, environment)
+    for name in DATA:
+        if os.path.exists(name):
+            tree.add(Path(name))
+    for name in DATA_EXCLUDE:
+        shutil.rmtree(tree.at(Path(name)), ignore_errors=True)
+    add_certificates(tree)
+    add_users(tree)
+    add_package_records(tree)
+    subprocess.run(["/sbin/ldconfig", "-r", str(root)], check=True)
+    tree.at(Path("/tmp")).mkdir()
+    set_dates(root)
+    tree.at(Path("/tmp")).chmod(0o1777)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""The tasks of this project: "nox -l" lists them, "nox -s NAME -- ARGUMENTS" runs one."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+# Sessions that need the project's Python are left out where there is none; the image has it.
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "typecheck", "tests", "docker_test", "docker_prod", "docker_size"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+NAME = PYPROJECT["project"]["name"]
+PYTHON = ".".join(re.findall(r"\d+", PYPROJECT["project"]["requires-python"])[:2])
+SIZED_STAGES = ("base", *PYPROJECT["tool"]["seedpod"]["size"])
+INDEX_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
+CERTIFICATE_SETTINGS = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and configuration with the hooks of pre-commit (-- HOOK to run one)."""
+    if subprocess.run(["git", "rev-parse"], capture_output=True, check=False).returncode:
+        session.error("The hooks check what Git knows of. Run: git init && git add --all")
+    session.install("pre-commit>=4,<5")
+    session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure", *session.posargs)
+
+
+@nox.session(python=PYTHON)
+def typecheck(session: nox.Session) -> None:
+    """Check types with mypy (-- OPTIONS of mypy)."""
+    install_locked(session)
+    session.run("mypy", *session.posargs)
+
+
+@nox.session(python=PYTHON)
+def tests(session: nox.Session) -> None:
+    """Run the tests on this machine (-- OPTIONS of pytest)."""
+    install_locked(session)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def lock(session: nox.Session) -> None:
+    """Write poetry.lock with the Poetry and the Python of the image (-- OPTIONS of poetry lock)."""
+    options = ["--build-arg", f"LOCK_OPTIONS={' '.join(session.posargs)}"]
+    if session.posargs:
+        options += ["--no-cache-filter", "locking"]
+    build(session, "lock", *options, "--output", ".")
+
+
+@nox.session(venv_backend="none")
+def docker_dev(session: nox.Session) -> None:
+    """Build the development image (-- OPTIONS of docker build)."""
+    build_locked(session, "development", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def docker_test(session: nox.Session) -> None:
+    """Run the tests in the image, against the production packages (-- OPTIONS of pytest)."""
+    build_locked(session, "test")
+    pytest = ["pytest", "-p", "no:cacheprovider", *session.posargs]
+    docker(session, "run", "--rm", "--init", f"{NAME}:test", *pytest)
+
+
+@nox.session(venv_backend="none")
+def docker_prod(session: nox.Session) -> None:
+    """Build the production image (-- OPTIONS of docker build)."""
+    build_locked(session, "production", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def docker_size(session: nox.Session) -> None:
+    """Measure every stage and hold it against its budget in pyproject.toml."""
+    if session.posargs:
+        session.error("Usage: nox -s docker_size")
+    for stage in SIZED_STAGES:
+        build_locked(session, stage)
+    images = [f"{stage}={NAME}:{stage}" for stage in SIZED_STAGES]
+    session.run(sys.executable, "docker/sizes.py", *images, external=True)
+
+
+@nox.session(venv_backend="none")
+def up(session: nox.Session) -> None:
+    """Develop in a container that reloads on save (-- down, -- logs, any compose command)."""
+    command = session.posargs
+    if not command or command[0].startswith("-"):
+        ensure_lock(session)
+        command = ["up", "--build", *command]
+    docker(session, "compose", *command)
+
+
+def install_locked(session: nox.Session) -> None:
+    """Install the locked packages, development groups included, and the project itself."""
+    requirements = ensure_lock(session, "main", *PYPROJECT.get("dependency-groups", {}))
+    session.install("--require-hashes", "--requirement", requirements)
+    session.install("--no-deps", "--editable", ".")
+
+
+def ensure_lock(session: nox.Session, *groups: str) -> str:
+    """Write the lock file if there is none; refuse one that does not fit pyproject.toml.
+
+    Return the requirements file with the locked packages of the groups.
+    """
+    if not Path("poetry.lock").exists():
+        session.log("There is no poetry.lock yet: locking first.")
+        session.run(sys.executable, "-m", "nox", "--session", "lock", external=True)
+    output = f"{session.create_tmp()}/requirements.txt"
+    options = [f"--group={group}" for group in groups]
+    run_program(session, "requirements", *options, f"--output={output}")
+    return output
+
+
+def build_locked(session: nox.Session, stage: str, *options: str) -> None:
+    """Build and tag a stage that holds locked packages; the old image keeps its tag on failure."""
+    ensure_lock(session)
+    build(session, stage, "--tag", f"{NAME}:{stage}", *options)
+
+
+def build(session: nox.Session, stage: str, *options: str) -> None:
+    """Build a stage with the settings of this machine, which reach it as arguments and secrets."""
+    settings = [f"--build-arg={name}={value}" for name, value in host_user().items()]
+    if "PYTHON_IMAGE" in os.environ:
+        settings.append(f"--build-arg=PYTHON_IMAGE={os.environ['PYTHON_IMAGE']}")
+    certificate = next(filter(None, map(os.environ.get, CERTIFICATE_SETTINGS)), None)
+    if certificate:
+        settings.append(f"--secret=id=ca.pem,src={certificate}")
+    settings.append("--secret=id=pip.env,env=PIP_ENV")
+    docker(session, "build", f"--target={stage}", *settings, *options, ".")
+
+
+def docker(session: nox.Session, *arguments: str) -> None:
+    """Run docker, which is told who runs it and which package index to use."""
+    env = {**host_user(), "PIP_ENV": index_settings()}
+    run_program(session, "explain", "docker", *arguments, env=env)
+
+
+def run_program(
+    session: nox.Session, name: str, *arguments: str, env: dict[str, str] | None = None
+) -> None:
+    """Run one of the programs in docker/ with the Python that runs Nox (3.11 or later)."""
+    session.run(sys.executable, f"docker/{name}.py", *arguments, env=env, external=True)
+
+
+def host_user() -> dict[str, str]:
+    """Return the numbers of the user who owns the mounted files; none where Docker maps them."""
+    if not hasattr(os, "getuid"):
+        return {}
+    return {"HOST_UID": str(os.getuid()), "HOST_GID": str(os.getgid())}
+
+
+def index_settings() -> str:
+    """Return the package index as lines NAME=VALUE, from pip.env and, first, the environment."""
+    file = Path("pip.env")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    lines += [f"{name}={os.environ[name]}" for name in INDEX_SETTINGS if os.environ.get(name)]
+    return "\n".join(lines)
