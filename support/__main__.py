@@ -1,5 +1,6 @@
 """The commands that the noxfile offers: python -m support COMMAND ARGUMENTS."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -45,9 +46,14 @@ def main() -> None:
     """Run the command that the arguments name."""
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         sys.exit(f"Usage: python -m support {{{','.join(COMMANDS)}}} ARGUMENTS")
+    command, arguments = COMMANDS[sys.argv[1]], sys.argv[2:]
     try:
-        COMMANDS[sys.argv[1]](*sys.argv[2:])
-    except (SupportError, TypeError) as error:
+        inspect.signature(command).bind(*arguments)
+    except TypeError:
+        sys.exit(f"Usage: nox -s {sys.argv[1]}")
+    try:
+        command(*arguments)
+    except SupportError as error:
         sys.exit(str(error))
 
 

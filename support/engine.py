@@ -251,7 +251,11 @@ def _wait(condition: Callable[[], bool], seconds: float, message: str) -> None:
 
 def _host_release() -> str:
     release = debian.host_release()
-    assert release is not None, "checked by _refuse_unsupported_host"
+    if release is None:
+        raise SupportError(
+            "Debian's packages are unpacked on Debian alone. "
+            "Use an engine and a registry, or name a base image that you have in PYTHON_IMAGE."
+        )
     return release
 
 

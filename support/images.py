@@ -20,7 +20,7 @@ RELEASES = {"3.11": "bookworm", "3.13": "trixie"}
 # What the official slim image holds beside Python.
 COMMON_PACKAGES = ("ca-certificates", "netbase", "tzdata")
 LABEL = "seedpod.recipe"
-PULL_SECONDS = 600
+PULL_SECONDS = 300
 
 
 class Layout(Enum):
@@ -52,10 +52,7 @@ def base_image(reference: str, variables: Mapping[str, str]) -> str:
 
     ``variables`` are the client's, from engine.ensure(). Raises SupportError when there is neither.
     """
-    if _label(reference, variables) is not None:
-        return reference
-    pulled = _docker(variables, "pull", "--quiet", reference, timeout=PULL_SECONDS)
-    if pulled.returncode == 0:
+    if available(reference, variables):
         return reference
     version = re.search(r":(\d+\.\d+)", reference)
     if version is None or version.group(1) not in RELEASES:
@@ -64,6 +61,17 @@ def base_image(reference: str, variables: Mapping[str, str]) -> str:
             f"{' and '.join(RELEASES)} alone. Name a base image of yours in PYTHON_IMAGE."
         )
     return stand_in(version.group(1), Layout.DEBIAN, variables)
+
+
+def available(reference: str, variables: Mapping[str, str]) -> bool:
+    """Tell whether the engine has the image ``reference`` or can pull it."""
+    if _label(reference, variables) is not None:
+        return True
+    try:
+        pulled = _docker(variables, "pull", "--quiet", reference, timeout=PULL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return pulled.returncode == 0
 
 
 def stand_in(version: str, layout: Layout, variables: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """Projects made from the template as it stands in this working tree, and their Nox sessions."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import copier
+import yaml
 from copier.errors import DirtyLocalWarning
 
 from support import SupportError
@@ -65,9 +67,18 @@ class Project:
 def parse_answers(arguments: list[str]) -> dict[str, str]:
     """Return answers given as ``question=value``; SupportError for anything else."""
     answers = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    if len(answers) != len(arguments):
-        raise SupportError("Answers look like kind=cli runtime=full. See copier.yml for them.")
+    unknown = set(answers) - set(questions())
+    if unknown or len(answers) != len(arguments):
+        raise SupportError(
+            f"Answers look like kind=cli runtime=full. The questions are {', '.join(questions())}."
+        )
     return answers
+
+
+def questions() -> list[str]:
+    """Return the names of the template's questions."""
+    settings = yaml.safe_load((REPOSITORY / "copier.yml").read_text(encoding="utf-8"))
+    return [name for name in settings if not name.startswith("_")]
 
 
 def render(answers: Mapping[str, str], folder: Path | None = None) -> Path:
@@ -76,7 +87,8 @@ def render(answers: Mapping[str, str], folder: Path | None = None) -> Path:
     An earlier rendering is replaced; its lock file stays as long as it fits. Raises SupportError
     for an answer that the template refuses.
     """
-    folder = folder or BUILD_FOLDER / ("-".join(answers.values()) or "myapp")
+    name = re.sub(r"[^a-z0-9]+", "-", "-".join(answers.values()).lower()).strip("-")
+    folder = folder or BUILD_FOLDER / (name or "myapp")
     old_lock = (folder / LOCK).read_bytes() if (folder / LOCK).exists() else None
     shutil.rmtree(folder, ignore_errors=True)
     with warnings.catch_warnings():
@@ -89,7 +101,7 @@ def render(answers: Mapping[str, str], folder: Path | None = None) -> Path:
             raise SupportError(f"The template refuses the answers. {error}") from error
     if old_lock is not None:
         (folder / LOCK).write_bytes(old_lock)
-        check = [sys.executable, "docker/requirements.py", "--output", os.devnull]
+        check = [sys.executable, "docker/requirements.py"]
         if subprocess.run(check, cwd=folder, capture_output=True, check=False).returncode:
             (folder / LOCK).unlink()
     return folder

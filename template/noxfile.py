@@ -10,16 +10,19 @@ import nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
-# Sessions that need the project's Python are left out where there is none; the image has it.
-nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "typecheck", "tests", "docker_test", "docker_prod", "docker_size"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 NAME = PYPROJECT["project"]["name"]
 PYTHON = ".".join(re.findall(r"\d+", PYPROJECT["project"]["requires-python"])[:2])
-SIZED_STAGES = ("base", *PYPROJECT["tool"]["seedpod"]["size"])
-INDEX_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
+SIZED_STAGES = ("base", *PYPROJECT["tool"].get("seedpod", {}).get("size", {"production": None}))
+# The names under which uv knows pip's settings.
+INDEX_SETTINGS = {
+    "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
+    "PIP_EXTRA_INDEX_URL": "UV_INDEX",
+    "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
+}
 CERTIFICATE_SETTINGS = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 
 
@@ -28,6 +31,7 @@ def lint(session: nox.Session) -> None:
     """Check style and configuration with the hooks of pre-commit (-- HOOK to run one)."""
     if subprocess.run(["git", "rev-parse"], capture_output=True, check=False).returncode:
         session.error("The hooks check what Git knows of. Run: git init && git add --all")
+    ensure_lock(session)
     session.install("pre-commit>=4,<5")
     session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure", *session.posargs)
 
@@ -48,11 +52,13 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def lock(session: nox.Session) -> None:
-    """Write poetry.lock with the Poetry and the Python of the image (-- OPTIONS of poetry lock)."""
-    options = ["--build-arg", f"LOCK_OPTIONS={' '.join(session.posargs)}"]
-    if session.posargs:
-        options += ["--no-cache-filter", "locking"]
-    build(session, "lock", *options, "--output", ".")
+    """Write poetry.lock (-- --regenerate to update all packages, -- PACKAGE … for these)."""
+    arguments = session.posargs
+    command = ["update", "--lock"] if arguments and arguments[0][0] != "-" else ["lock"]
+    options = [f"--build-arg=LOCK_COMMAND={' '.join([*command, *arguments])}", "--output=."]
+    if arguments:
+        options.append("--no-cache-filter=locking")
+    build(session, "lock", *options)
 
 
 @nox.session(venv_backend="none")
@@ -98,23 +104,22 @@ def up(session: nox.Session) -> None:
 
 def install_locked(session: nox.Session) -> None:
     """Install the locked packages, development groups included, and the project itself."""
-    requirements = ensure_lock(session, "main", *PYPROJECT.get("dependency-groups", {}))
-    session.install("--require-hashes", "--requirement", requirements)
+    metadata = ensure_lock(session)
+    session.install("--require-hashes", "-r", f"{metadata}/requirements-development.txt")
     session.install("--no-deps", "--editable", ".")
 
 
-def ensure_lock(session: nox.Session, *groups: str) -> str:
+def ensure_lock(session: nox.Session) -> str:
     """Write the lock file if there is none; refuse one that does not fit pyproject.toml.
 
-    Return the requirements file with the locked packages of the groups.
+    Return the folder with what the image's stages read of both.
     """
     if not Path("poetry.lock").exists():
         session.log("There is no poetry.lock yet: locking first.")
         session.run(sys.executable, "-m", "nox", "--session", "lock", external=True)
-    output = f"{session.create_tmp()}/requirements.txt"
-    options = [f"--group={group}" for group in groups]
-    run_program(session, "requirements", *options, f"--output={output}")
-    return output
+    folder = session.create_tmp()
+    run_program(session, "metadata", ".", folder)
+    return folder
 
 
 def build_locked(session: nox.Session, stage: str, *options: str) -> None:
@@ -137,7 +142,8 @@ def build(session: nox.Session, stage: str, *options: str) -> None:
 
 def docker(session: nox.Session, *arguments: str) -> None:
     """Run docker, which is told who runs it and which package index to use."""
-    env = {**host_user(), "PIP_ENV": index_settings()}
+    index = [f"{name}={os.environ[name]}" for name in INDEX_SETTINGS if os.environ.get(name)]
+    env = {**host_user(), "PIP_ENV": "\n".join(index)}
     run_program(session, "explain", "docker", *arguments, env=env)
 
 
@@ -155,9 +161,15 @@ def host_user() -> dict[str, str]:
     return {"HOST_UID": str(os.getuid()), "HOST_GID": str(os.getgid())}
 
 
-def index_settings() -> str:
-    """Return the package index as lines NAME=VALUE, from pip.env and, first, the environment."""
+def use_index_settings() -> None:
+    """Let pip and uv on this machine use the package index that pip.env or pip's variables name."""
     file = Path("pip.env")
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    lines += [f"{name}={os.environ[name]}" for name in INDEX_SETTINGS if os.environ.get(name)]
-    return "\n".join(lines)
+    for name, value in (line.split("=", 1) for line in lines if "=" in line):
+        os.environ.setdefault(name, value)
+    for name, uv_name in INDEX_SETTINGS.items():
+        if os.environ.get(name):
+            os.environ.setdefault(uv_name, os.environ[name])
+
+
+use_index_settings()

@@ -43,7 +43,7 @@ CAUSES = (
         "Install its compose plugin, version 2.20 or later.",
     ),
     (
-        r"no space left on device",
+        r"[Nn]o space left on device",
         "The engine's disk is full.",
         "See what docker system df lists; docker builder prune empties the build cache.",
     ),
@@ -51,6 +51,17 @@ CAUSES = (
         r"(?:failed to resolve source metadata for|pull access denied for) ([^\s,]+?)[:,]?\s",
         "The base image {} cannot be had.",
         "Check the registry's address and login, or name an image that you have in PYTHON_IMAGE.",
+    ),
+    (
+        r"failed to stat (\S+?):",
+        "The file {} does not exist.",
+        "Correct SSL_CERT_FILE, or unset it.",
+    ),
+    (
+        r"current Python version \(([\d.]+)\) does not satisfy"
+        r"|Python version ([\d.]+) is not supported by the project",
+        "The base image has Python {}, which requires-python in pyproject.toml excludes.",
+        "Name another image in PYTHON_IMAGE, or change requires-python and lock again.",
     ),
     (
         r"Bind for ([\d.:]+) failed|listen tcp[46]? ([\d.:]+): bind",

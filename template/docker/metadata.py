@@ -57,7 +57,7 @@ def main() -> None:
             "requirements-development.txt": requirements.requirements(lock, development, extras),
         }
     except requirements.LockError as error:
-        sys.exit(str(error))
+        sys.exit(f"{error} Without Nox: docker build --target lock --output . .")
     build = build_metadata(pyproject)
     files["pyproject.toml"] = "".join(f"{key} = {toml_value(build[key])}\n" for key in build)
     output.mkdir(parents=True, exist_ok=True)

@@ -7,13 +7,10 @@ set -eu
 if [ -s /run/secrets/pip.env ]; then
     # The lines are read, not run: an address may hold any character that a shell knows.
     while IFS= read -r line || [ -n "$line" ]; do
+        line=${line%"$(printf '\r')"}
         case $line in
             PIP_INDEX_URL=*) export PIP_INDEX_URL="${line#*=}" UV_DEFAULT_INDEX="${line#*=}" ;;
-            # The hashes decide what is installed, so it does not matter which index has it.
-            PIP_EXTRA_INDEX_URL=*)
-                export PIP_EXTRA_INDEX_URL="${line#*=}" UV_INDEX="${line#*=}"
-                export UV_INDEX_STRATEGY=unsafe-best-match
-                ;;
+            PIP_EXTRA_INDEX_URL=*) export PIP_EXTRA_INDEX_URL="${line#*=}" UV_INDEX="${line#*=}" ;;
             PIP_TRUSTED_HOST=*) export PIP_TRUSTED_HOST="${line#*=}" UV_INSECURE_HOST="${line#*=}" ;;
         esac
     done < /run/secrets/pip.env

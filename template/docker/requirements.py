@@ -299,10 +299,15 @@ def _line(lock: Lock, package: Package, marker: Marker) -> str:
 
 
 def _write(path: Path, text: str) -> None:
+    # A device or a pipe is written to; replacing it would take it away from everybody.
+    is_file = path.is_file() or not path.exists()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        if is_file:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        else:
+            path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise LockError(
             f"{path} cannot be written ({error})", "Choose another `--output`"

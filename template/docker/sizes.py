@@ -1,6 +1,6 @@
 """Measure the stages of the image and hold them against their budgets in pyproject.toml.
 
-    python docker/sizes.py myapp base=myapp:base production=myapp:production …
+    python docker/sizes.py base=myapp:base production=myapp:production …
 
 Prints a table of the stages, then the largest layers and distributions of the last one, and what
 grew since the last measurement within budget, which is kept in build/sizes.json. The exit status

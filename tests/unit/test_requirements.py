@@ -486,3 +486,15 @@ def test_a_missing_output_folder_is_refused(tmp_path: Path, run: Run) -> None:
     output = tmp_path / "missing" / "requirements.txt"
     err = refuse(run, "--project", LOCKS / "source", "--output", output)
     assert err.startswith(f"{output} cannot be written")
+
+
+def test_an_output_that_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    """--output /dev/null, run by root, once took the device away from the whole machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert requirements.main(["--project", str(LOCKS / "versions"), "--output", str(pipe)]) == 0
+        assert pipe.is_fifo()
+    finally:
+        os.close(reader)

@@ -1,0 +1,188 @@
+"""Images that the engine tests share: each combination is rendered, locked and built once."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support import engine, images
+from support.images import Layout
+from support.project import Project, render
+
+PYTHON_VERSION = "3.13"
+OFFICIAL_IMAGE = f"python:{PYTHON_VERSION}-slim-trixie"
+HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+
+
+@dataclass(frozen=True)
+class Made(Project):
+    """A project for the tests: commands that may fail, and containers that are removed."""
+
+    def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project's folder; output and errors come together."""
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**self.environment(), **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def session(self, name: str, *arguments: str, **variables: str) -> str:
+        """Run a Nox session, which has to succeed, and return its output."""
+        done = self.run("nox", "--session", name, "--", *arguments, **variables)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def refused(self, name: str, *arguments: str, **variables: str) -> str:
+        """Run a Nox session, which has to fail without a traceback, and return its output."""
+        done = self.run("nox", "--session", name, "--", *arguments, **variables)
+        assert done.returncode != 0, done.stdout
+        assert "Traceback" not in done.stdout
+        return done.stdout
+
+    def python(self, program: str, stage: str = "production", *options: str) -> str:
+        """Run a Python program inside an image, read-only and without network."""
+        run = ["run", "--rm", "--network=none", *HARDENED, *options, "--entrypoint=python3"]
+        return self.docker(*run, f"{self.name}:{stage}", "-c", program)
+
+    def layers(self, stage: str = "production") -> list[str]:
+        """Return the digests of the layers of a stage."""
+        inspect = ("image", "inspect", "--format", "{{json .RootFS.Layers}}")
+        return self.docker(*inspect, f"{self.name}:{stage}").strip('[]"').split('","')
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace text in one of the project's files; it has to be there."""
+        path = self.folder / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+Make = Callable[..., Made]
+
+
+@pytest.fixture(scope="session")
+def client() -> dict[str, str]:
+    """Reach an engine, the embedded one where none answers."""
+    return engine.ensure()
+
+
+@pytest.fixture(scope="session", params=list(Layout), ids=lambda layout: str(layout.value))
+def layout(request: pytest.FixtureRequest) -> Layout:
+    """Go through the places where a base image keeps its interpreter."""
+    chosen: Layout = request.param
+    return chosen
+
+
+def base_image(layout: Layout, client: dict[str, str]) -> str:
+    """Return a base image of a layout: the official one, where it is to be had."""
+    if layout is Layout.LOCAL and images.available(OFFICIAL_IMAGE, client):
+        return OFFICIAL_IMAGE
+    return images.stand_in(PYTHON_VERSION, layout, client)
+
+
+@pytest.fixture(scope="session")
+def make(client: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
+    """Make projects: the answers, and the layout of the base image; lock files are shared."""
+    root = tmp_path_factory.mktemp("projects")
+    locks: dict[str, Path] = {}
+    numbers = itertools.count(1)
+    made: list[Made] = []
+
+    def make_project(layout: Layout = Layout.DEBIAN, **answers: str) -> Made:
+        kind = answers.get("kind", "web")
+        folder = root / f"{kind}-{answers.get('runtime', 'minimal')}-{next(numbers)}"
+        render({"python_version": PYTHON_VERSION, **answers}, folder)
+        project = Made(folder, {**client, "PYTHON_IMAGE": base_image(layout, client)})
+        made.append(project)
+        if kind not in locks:
+            project.session("lock")
+            locks[kind] = root / f"{kind}.lock"
+            shutil.copy(folder / "poetry.lock", locks[kind])
+        shutil.copy(locks[kind], folder / "poetry.lock")
+        return project
+
+    yield make_project
+    for project in made:
+        tags = project.docker("images", "--quiet", project.name).split()
+        if tags:
+            project.docker("rmi", "--force", *set(tags))
+
+
+@pytest.fixture(scope="session")
+def built(make: Make) -> Make:
+    """Return finished projects, whose production image is built; tests must not change them."""
+    finished: dict[tuple[Layout, str, str], Made] = {}
+
+    def get(layout: Layout = Layout.DEBIAN, kind: str = "web", runtime: str = "minimal") -> Made:
+        key = (layout, kind, runtime)
+        if key not in finished:
+            finished[key] = make(layout, kind=kind, runtime=runtime)
+            finished[key].session("docker_prod")
+        return finished[key]
+
+    return get
+
+
+@pytest.fixture
+def fresh(make: Make) -> Made:
+    """Return a project of this test's own, locked and not built."""
+    return make()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., str]]:
+    """Start containers that are removed at the end; return the address of their port 8000."""
+    started: list[tuple[Made, str]] = []
+
+    def start(project: Made, *options: str) -> str:
+        publish = ("--publish", "127.0.0.1::8000")
+        image = f"{project.name}:production"
+        container = project.docker("run", "--detach", *HARDENED, *publish, *options, image)
+        started.append((project, container))
+        return f"http://{project.docker('port', container, '8000')}"
+
+    yield start
+    for project, container in started:
+        project.docker("rm", "--force", container)
+
+
+def fetch(address: str, seconds: float = 30) -> str:
+    """Return what an address answers, waiting until it does."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as response:
+                return str(response.read().decode())
+        except (urllib.error.URLError, ConnectionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture(autouse=True)
+def no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the sessions of a project apart from the session that runs these tests."""
+    for name in ("NOXSESSION", "HOST_UID", "HOST_GID", "PORT", "PIP_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    assert "PATH" in os.environ

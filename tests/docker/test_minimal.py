@@ -1,0 +1,117 @@
+"""The minimal runtime: a whole Python, and nothing around it."""
+
+import json
+
+import pytest
+
+from support.images import Layout
+from tests.docker.conftest import Made, Make
+
+LIST_MODULES = """
+import json, os, sys, zipfile
+archive = next(path for path in sys.path if path.endswith(".zip"))
+modules = {name[:-3].removesuffix("/__init__").replace("/", ".")
+           for name in zipfile.ZipFile(archive).namelist() if name.endswith(".py")}
+dynload = next(path for path in sys.path if path.endswith("lib-dynload"))
+modules |= {name.split(".")[0] for name in os.listdir(dynload)}
+print(json.dumps(sorted(modules)))
+"""
+IMPORT_MODULES = """
+import importlib, json, os, sys
+sys.stdout = sys.stderr = open(os.devnull, "w")
+failed = []
+for module in json.loads(sys.argv[1]):
+    try:
+        importlib.import_module(module)
+    except BaseException:
+        failed.append(module)
+print(json.dumps(failed), file=sys.__stdout__)
+"""
+# It looks for curses by running ldconfig, and says so if there is none.
+NEEDS_A_PROGRAM = {"_pyrepl._minimal_curses"}
+
+
+@pytest.fixture(scope="session")
+def minimal(built: Make, layout: Layout) -> Made:
+    """Return the default project with the minimal runtime on each layout."""
+    return built(layout)
+
+
+def test_every_kept_module_of_the_standard_library_can_be_imported(minimal: Made) -> None:
+    """Modules for other systems, and for libraries that the base image lacks, fail there, too."""
+    modules = minimal.python(LIST_MODULES)
+    assert len(json.loads(modules)) > 500
+    run = ("run", "--rm", "--network=none", "--entrypoint=python3")
+    failed = [
+        set(json.loads(minimal.docker(*run, image, "-c", IMPORT_MODULES, modules)))
+        for image in (f"{minimal.name}:production", minimal.variables["PYTHON_IMAGE"])
+    ]
+    assert failed[0] - failed[1] <= NEEDS_A_PROGRAM
+
+
+def test_it_has_no_shell_and_no_other_program(minimal: Made) -> None:
+    programs = minimal.python(
+        "import os\n"
+        "print(sorted({os.path.realpath(os.path.join(d, f))"
+        " for d in ('/bin', '/sbin', '/usr/bin', '/usr/sbin', '/usr/local/bin')"
+        " if os.path.isdir(d) for f in os.listdir(d)}))"
+    )
+    (program,) = json.loads(programs.replace("'", '"'))
+    assert program.endswith("/python3.13")
+
+
+def test_tracebacks_show_the_lines_of_the_standard_library(minimal: Made) -> None:
+    output = minimal.python(
+        "import json, traceback\n"
+        "try: json.loads('no')\n"
+        "except ValueError: print(traceback.format_exc())"
+    )
+    assert 'raise JSONDecodeError("Expecting value", s, err.value) from None' in output
+
+
+def test_certificates_time_zones_users_and_a_folder_for_temporary_files_are_there(
+    minimal: Made,
+) -> None:
+    output = minimal.python(
+        "import os, pwd, ssl, tempfile, zoneinfo\n"
+        "print(len(ssl.create_default_context().get_ca_certs()) > 100,"
+        " zoneinfo.ZoneInfo('Europe/Zurich').key, pwd.getpwuid(os.getuid()).pw_name,"
+        " tempfile.gettempdir(), oct(os.stat('/tmp').st_mode))",
+        "production",
+        "--tmpfs=/tmp:mode=1777",
+    )
+    assert output == "True Europe/Zurich app /tmp 0o41777"
+
+
+def test_threads_can_be_cancelled_and_libraries_found_by_name(minimal: Made) -> None:
+    """The C library loads libgcc_s at run time, which no ELF file says."""
+    output = minimal.python(
+        "import ctypes\nprint(bool(ctypes.CDLL('libgcc_s.so.1')), bool(ctypes.CDLL('libc.so.6')))"
+    )
+    assert output == "True True"
+
+
+def test_scanners_find_the_records_of_the_packages_that_are_there_and_of_no_other(
+    minimal: Made,
+) -> None:
+    records = minimal.python(
+        "import os\n"
+        "folder = '/var/lib/dpkg/status.d'\n"
+        "for name in sorted(os.listdir(folder)):\n"
+        "    print(open(os.path.join(folder, name)).readline().strip())"
+    )
+    packages = {line.removeprefix("Package: ") for line in records.splitlines()}
+    assert {"libc6", "libssl3t64", "zlib1g", "tzdata"} <= packages
+    assert not packages & {"dpkg", "apt", "bash", "coreutils", "perl-base"}
+    release = minimal.python("print(open('/etc/os-release').read())")
+    assert "ID=debian" in release
+
+
+def test_its_interpreter_layer_is_the_same_when_it_is_assembled_again(minimal: Made) -> None:
+    before = minimal.layers()
+    minimal.docker(
+        *("build", "--target=production", "--no-cache-filter=minimal", "--quiet"),
+        *("--build-arg", f"PYTHON_IMAGE={minimal.variables['PYTHON_IMAGE']}"),
+        *("--tag", f"{minimal.name}:again", "."),
+    )
+    assert minimal.layers("again")[0] == before[0]

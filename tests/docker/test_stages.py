@@ -1,0 +1,31 @@
+"""The stages beside production: tests run in one, development happens in another."""
+
+from tests.docker.conftest import Made
+
+
+def test_the_tests_run_in_the_image_against_the_installed_package(fresh: Made) -> None:
+    fresh.edit(
+        "tests/test_app.py",
+        "client = TestClient(app)",
+        "import sys\n\nimport fastapi\n\nclient = TestClient(app)\n\n\n"
+        "def test_where() -> None:\n"
+        '    assert "site-packages" in sys.modules[app.__module__ + ""].__file__\n'
+        '    assert fastapi.__file__.startswith("/opt/venv/")',
+    )
+    fresh.edit("tests/test_app.py", 'sys.modules[app.__module__ + ""]', "sys.modules[NAME]")
+    package = next((fresh.folder / "src").iterdir()).name
+    fresh.edit("tests/test_app.py", "import sys\n", f'import sys\n\nNAME = "{package}.app"\n')
+    assert "3 passed" in fresh.session("docker_test")
+    assert "1 passed" in fresh.session("docker_test", "-k", "index")
+
+
+def test_a_failing_test_fails_the_session(fresh: Made) -> None:
+    fresh.edit("tests/test_app.py", "== 200", "== 500")
+    assert "1 failed" in fresh.refused("docker_test")
+
+
+def test_the_development_image_has_the_locked_tools_and_poetry(fresh: Made) -> None:
+    fresh.session("docker_dev")
+    run = ("run", "--rm", "--user=12345:12345", f"{fresh.name}:development")
+    assert fresh.docker(*run, "poetry", "--version").startswith("Poetry (version 2")
+    assert fresh.docker(*run, "pytest", "--version").startswith("pytest")
