@@ -151,7 +151,9 @@ def run_program(
     session: nox.Session, name: str, *arguments: str, env: dict[str, str] | None = None
 ) -> None:
     """Run one of the programs in docker/ with the Python that runs Nox (3.11 or later)."""
-    session.run(sys.executable, f"docker/{name}.py", *arguments, env=env, external=True)
+    program = (sys.executable, f"docker/{name}.py", *arguments)
+    # Time for compose to stop its containers after an interrupt.
+    session.run(*program, env=env, external=True, interrupt_timeout=30)
 
 
 def host_user() -> dict[str, str]:

@@ -53,6 +53,16 @@ CAUSES = (
         "Check the registry's address and login, or name an image that you have in PYTHON_IMAGE.",
     ),
     (
+        r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|certificate signed by unknown",
+        "A server shows a certificate that this build does not trust.",
+        "Name the file with its authority's certificates in SSL_CERT_FILE.",
+    ),
+    (
+        r"No matching distribution found for (\S+)|\b401\b.* for url \((\S+)\)",
+        "The package index refuses or lacks {}.",
+        "Check PIP_INDEX_URL with its user and password, in the environment or in pip.env.",
+    ),
+    (
         r"failed to stat (\S+?):",
         "The file {} does not exist.",
         "Correct SSL_CERT_FILE, or unset it.",
@@ -89,13 +99,14 @@ def explain(lines: Iterable[str]) -> str | None:
 
 def main() -> None:
     """Run the command named by the arguments."""
-    # An interrupt reaches the client too, which ends its work in good order.
+    # An interrupt from the keyboard reaches the client too, which ends its work in good order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     last: deque[str] = deque(maxlen=KEPT_LINES)
     try:
         client = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE, text=True, errors="replace")
     except FileNotFoundError:
         sys.exit(f"The program {sys.argv[1]} is not installed. Install Docker 23 or later.")
+    signal.signal(signal.SIGTERM, lambda *_: client.terminate())
     assert client.stderr is not None
     for line in client.stderr:
         sys.stderr.write(line)

@@ -50,7 +50,8 @@ def test_it_runs_hardened_under_its_own_and_any_other_user(
 
 def test_it_needs_no_network_and_its_health_check_passes(production: Made) -> None:
     container = production.docker(
-        "run", "--detach", "--network=none", *HARDENED, f"{production.name}:production"
+        *("run", "--detach", "--network=none", "--health-interval=1s", *HARDENED),
+        f"{production.name}:production",
     )
     health = ("inspect", "--format", "{{.State.Health.Status}}", container)
     try:
