@@ -23,7 +23,8 @@ def control_engine(*arguments: str) -> None:
     elif arguments:
         raise SupportError("Usage: nox -s engine, or nox -s engine -- stop")
     else:
-        print(engine.export_lines(engine.ensure()))
+        variables = engine.ensure()
+        print(engine.export_lines(variables) or "# An engine answers already.")
 
 
 def test(*arguments: str) -> None:

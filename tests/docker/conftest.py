@@ -97,21 +97,20 @@ def base_image(layout: Layout, client: dict[str, str]) -> str:
 def make(client: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
     """Make projects: the answers, and the layout of the base image; lock files are shared."""
     root = tmp_path_factory.mktemp("projects")
-    locks: dict[str, Path] = {}
     numbers = itertools.count(1)
     made: list[Made] = []
 
     def make_project(layout: Layout = Layout.DEBIAN, **answers: str) -> Made:
         kind = answers.get("kind", "web")
+        lock = root / f"{kind}-{answers.get('python_version', PYTHON_VERSION)}.lock"
         folder = root / f"{kind}-{answers.get('runtime', 'minimal')}-{next(numbers)}"
         render({"python_version": PYTHON_VERSION, **answers}, folder)
         project = Made(folder, {**client, "PYTHON_IMAGE": base_image(layout, client)})
         made.append(project)
-        if kind not in locks:
+        if not lock.exists():
             project.session("lock")
-            locks[kind] = root / f"{kind}.lock"
-            shutil.copy(folder / "poetry.lock", locks[kind])
-        shutil.copy(locks[kind], folder / "poetry.lock")
+            shutil.copy(folder / "poetry.lock", lock)
+        shutil.copy(lock, folder / "poetry.lock")
         return project
 
     yield make_project

@@ -1,0 +1,42 @@
+"""The sessions that run on the host, in a project whose Python is the one that runs Nox."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docker.conftest import Made, Make
+
+
+@pytest.fixture(scope="module", params=["web", "cli"])
+def project(request: pytest.FixtureRequest, make: Make) -> Made:
+    """Return a project of each kind; the hooks need a Git repository."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    made = make(kind=request.param, python_version=version)
+    made.run("git", "init", "--quiet")
+    made.run("git", "add", "--all")
+    return made
+
+
+@pytest.mark.parametrize("session", ["lint", "typecheck", "tests"])
+def test_a_new_project_passes(project: Made, session: str) -> None:
+    output = project.session(session)
+    assert "skipped" not in output
+    changed = project.run("git", "diff", "--name-only").stdout
+    assert changed == ""
+
+
+def test_without_a_repository_lint_says_what_to_do(fresh: Made, tmp_path: Path) -> None:
+    output = fresh.refused("lint", GIT_CEILING_DIRECTORIES=str(fresh.folder.parent))
+    assert "git init && git add --all" in output
+
+
+def test_a_type_error_and_a_failing_test_are_found(project: Made) -> None:
+    (project.folder / "tests/test_wrong.py").write_text(
+        "def test_wrong() -> None:\n    number: int = 'text'\n    assert number == 1\n"
+    )
+    try:
+        assert "Incompatible types in assignment" in project.refused("typecheck")
+        assert "1 failed" in project.refused("tests")
+    finally:
+        (project.folder / "tests/test_wrong.py").unlink()
