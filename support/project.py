@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,8 +31,10 @@ class Project:
 
     @property
     def name(self) -> str:
-        """Return the project's name, which is that of its folder."""
-        return self.folder.name
+        """Return the project's name, which its images have too."""
+        pyproject = tomllib.loads((self.folder / "pyproject.toml").read_text(encoding="utf-8"))
+        name: str = pyproject["project"]["name"]
+        return name
 
     def nox(self, session: str, *arguments: str) -> None:
         """Run a session of the project; SupportError if it fails."""
@@ -78,7 +81,8 @@ def parse_answers(arguments: list[str]) -> dict[str, str]:
 def questions() -> list[str]:
     """Return the names of the template's questions."""
     settings = yaml.safe_load((REPOSITORY / "copier.yml").read_text(encoding="utf-8"))
-    return [name for name in settings if not name.startswith("_")]
+    asked = ((name, question) for name, question in settings.items() if not name.startswith("_"))
+    return [name for name, question in asked if question.get("when") is not False]
 
 
 def render(answers: Mapping[str, str], folder: Path | None = None) -> Path:
@@ -94,8 +98,15 @@ def render(answers: Mapping[str, str], folder: Path | None = None) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DirtyLocalWarning)
         try:
+            # HEAD with what is not committed yet; without it copier takes the latest release.
             copier.run_copy(
-                str(REPOSITORY), folder, data=dict(answers), defaults=True, quiet=True, unsafe=False
+                str(REPOSITORY),
+                folder,
+                data=dict(answers),
+                vcs_ref="HEAD",
+                defaults=True,
+                quiet=True,
+                unsafe=False,
             )
         except ValueError as error:
             raise SupportError(f"The template refuses the answers. {error}") from error

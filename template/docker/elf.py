@@ -34,7 +34,7 @@ def read(path: Path) -> Elf | None:
         data = b"\x7fELF" + file.read()
     try:
         return _parse(path, data)
-    except (struct.error, IndexError, StopIteration):
+    except (struct.error, IndexError, OverflowError, StopIteration, ValueError):
         return None
 
 

@@ -12,7 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable
 
-KEPT_LINES = 60
+KEPT_LINES = 200
 # What the client's messages mean: an expression, whose group stands for {}, a problem, a remedy.
 CAUSES = (
     (
@@ -38,7 +38,8 @@ CAUSES = (
         "Update the older one; builds need Docker 23 or later.",
     ),
     (
-        r"unknown command: docker compose|'compose' is not a docker command|unknown shorthand flag",
+        r"unknown command: docker compose|'compose' is not a docker command"
+        r"|unknown (?:shorthand )?flag: .*\n+See 'docker --help'",
         "This Docker has no compose command.",
         "Install its compose plugin, version 2.20 or later.",
     ),
@@ -74,12 +75,13 @@ CAUSES = (
         "Name another image in PYTHON_IMAGE, or change requires-python and lock again.",
     ),
     (
-        r"Bind for ([\d.:]+) failed|listen tcp[46]? ([\d.:]+): bind",
+        r"Bind for ([\d.]+:\d+) failed|listen tcp[46]? ([\d.]+:\d+): bind"
+        r"|failed to bind host port (?:for )?([\d.]+:\d+)",
         "The address {} is in use.",
         "Stop what uses it, or choose another port, for example: PORT=8001 nox -s up",
     ),
     (
-        r"unknown flag: (\S+)",
+        r"unknown flag: (\S+)|unknown shorthand flag: '\w' in (\S+)",
         "Docker has no option {}.",
         "What follows -- goes to Docker; docker build --help lists what it takes.",
     ),

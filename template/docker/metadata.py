@@ -26,7 +26,11 @@ def build_metadata(pyproject: dict[str, Any]) -> dict[str, Any]:
     kept["project"] = {
         field: value for field, value in kept["project"].items() if field not in UNUSED_FIELDS
     }
-    return kept | {"tool": {"poetry": pyproject.get("tool", {}).get("poetry", {})}}
+    poetry = pyproject.get("tool", {}).get("poetry", {})
+    kept["tool"] = {
+        "poetry": {field: value for field, value in poetry.items() if field not in UNUSED_FIELDS}
+    }
+    return kept
 
 
 def toml_value(value: Any) -> str:

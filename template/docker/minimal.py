@@ -10,6 +10,7 @@ The virtual environment itself is a layer of its own and not copied.
 
 import calendar
 import fnmatch
+import functools
 import os
 import py_compile
 import shutil
@@ -54,15 +55,18 @@ class Tree:
         """Start an empty tree in the folder ``root``."""
         self.root = root
         self.copied: set[Path] = set()
+        self._whole: set[Path] = set()
         root.mkdir(parents=True)
 
     def add(self, path: Path) -> None:
         """Copy the file, link or folder at ``path`` together with all links that lead to it."""
         path = self._follow(path)
         if path.is_dir():
-            for entry in sorted(path.iterdir()):
-                self.add(entry)
-        elif path not in self.copied:
+            if path not in self._whole:
+                self._whole.add(path)
+                for entry in sorted(path.iterdir()):
+                    self.add(entry)
+        elif path not in self.copied and path.exists():
             shutil.copy2(path, self.at(path))
             self.copied.add(path)
 
@@ -224,10 +228,13 @@ def add_package_records(tree: Tree) -> None:
     """
     if not DPKG.exists():
         return
-    copied = {os.path.realpath(path) for path in tree.copied}
+    # A link belongs to the package that has the link: only the folders of a path are resolved.
+    real = functools.cache(os.path.realpath)
+    copied = set(map(str, tree.copied))
     owners = set()
     for listing in sorted((DPKG / "info").glob("*.list")):
-        if any(os.path.realpath(path) in copied for path in listing.read_text().splitlines()):
+        paths = map(os.path.split, listing.read_text().splitlines())
+        if any(os.path.join(real(folder), name) in copied for folder, name in paths):
             owners.add(listing.stem.split(":")[0])
     for stanza in (DPKG / "status").read_text().strip().split("\n\n"):
         package = stanza.split("\n", 1)[0].removeprefix("Package: ")

@@ -16,7 +16,7 @@ import sys
 import tarfile
 import tomllib
 import zlib
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -94,7 +94,7 @@ def docker(*arguments: str) -> str:
 
 def parse_size(text: str) -> int:
     """Return a size like "58 MB" in bytes; SizeError if it is none."""
-    found = re.fullmatch(r"([\d.]+)\s*([kMG]B)", str(text).strip())
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMG]B)", str(text).strip())
     if not found:
         raise SizeError(
             f"[tool.seedpod.size] in pyproject.toml has {text!r}, which is not a size. "
@@ -127,24 +127,37 @@ def compressed_sizes(images: Iterable[str]) -> dict[str, int]:
 def _measure_layers(image: str, known: Container[str]) -> dict[str, int]:
     """Return the compressed sizes of those layers of ``image`` that are not known."""
     sizes = {}
-    with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
+    try:
+        with (
+            subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as process,
+            tarfile.open(fileobj=process.stdout, mode="r|") as archive,
+        ):
             for member in archive:
                 content = archive.extractfile(member)
                 # A blob is named by its digest (OCI image layout specification).
                 if content is not None and f"sha256:{Path(member.name).name}" not in known:
                     digest, size = _compress(content)
                     sizes[digest] = size
+    except tarfile.TarError as error:
+        raise SizeError(f"docker save failed for {image}. Mend what it says above.") from error
     return sizes
 
 
 def _compress(content: IO[bytes]) -> tuple[str, int]:
     digest, compressor, size = hashlib.sha256(), zlib.compressobj(), 0
-    while chunk := content.read(CHUNK):
+    for chunk in _unpacked(content):
         digest.update(chunk)
         size += len(compressor.compress(chunk))
     return f"sha256:{digest.hexdigest()}", size + len(compressor.flush())
+
+
+def _unpacked(content: IO[bytes]) -> Iterator[bytes]:
+    """Yield a layer's bytes; containerd's image store, Docker 29's default, keeps them as gzip."""
+    chunk = content.read(CHUNK)
+    unpack = zlib.decompressobj(wbits=31).decompress if chunk.startswith(b"\x1f\x8b") else bytes
+    while chunk:
+        yield unpack(chunk)
+        chunk = content.read(CHUNK)
 
 
 def layer_digests(image: str) -> list[str]:
@@ -234,7 +247,7 @@ def run(images: dict[str, str]) -> bool:
     stages = {name: measure(image, budgets.get(name), compressed) for name, image in images.items()}
     last = list(images)[-1]
     for name, image in images.items():
-        if name == last or stages[name].over:
+        if name == last or stages[name].budget is not None:
             stages[name].distributions = distributions(image)
     print_stages(stages, before)
     for name, stage in stages.items():
@@ -252,8 +265,8 @@ def run(images: dict[str, str]) -> bool:
 
 def main() -> None:
     """Take STAGE=IMAGE arguments, the base first."""
-    images = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    if BASE not in images:
+    images = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
+    if BASE not in images or not all(images.values()):
         sys.exit("Usage: python docker/sizes.py base=IMAGE STAGE=IMAGE …")
     try:
         sys.exit(0 if run(images) else 1)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import stat
 import time
 from collections.abc import Iterator
@@ -15,8 +16,6 @@ from tests.docker.conftest import Made, fetch, wait_until
 @pytest.fixture
 def port() -> str:
     """Return a port that was free a moment ago."""
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return str(probe.getsockname()[1])

@@ -1,0 +1,107 @@
+"""Copies of the template as it stands in this working tree, made as a user makes them."""
+
+import functools
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+VERSION = "1.2.3"
+
+Copy = Callable[..., Path]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in ``folder`` and return what it prints."""
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.fixture(scope="session")
+def isolated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[pytest.MonkeyPatch], None]:
+    """Return a function that hides the user's own settings of git and copier from a process."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "gitconfig").write_text("[user]\nname = Nobody\nemail = nobody@example.com\n")
+
+    (home / "settings.yml").write_text("{}\n")
+
+    def isolate(patch: pytest.MonkeyPatch) -> None:
+        patch.setenv("HOME", str(home))
+        patch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        patch.setenv("COPIER_SETTINGS_PATH", str(home / "settings.yml"))
+        for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
+            patch.delenv(name, raising=False)
+
+    return isolate
+
+
+@pytest.fixture(scope="session")
+def working_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the template as it stands, changes that are not committed included."""
+    folder = tmp_path_factory.mktemp("working-tree")
+    listing = git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in listing.split("\0"):
+        if name.startswith(("copier.yml", "template/")) and (REPOSITORY / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def template(
+    working_tree: Path,
+    isolated: Callable[[pytest.MonkeyPatch], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """Return a repository that holds the working tree in a tagged commit."""
+    folder = tmp_path_factory.mktemp("template")
+    shutil.copytree(working_tree, folder, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        isolated(patch)
+        git(folder, "init", "--quiet")
+        git(folder, "add", "--all")
+        git(folder, "commit", "--quiet", "--message", "The working tree")
+        git(folder, "tag", VERSION)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def questions(working_tree: Path) -> dict[str, dict[str, Any]]:
+    """Return the questions of copier.yml by their names."""
+    configuration = yaml.safe_load((working_tree / "copier.yml").read_text(encoding="utf-8"))
+    return {name: value for name, value in configuration.items() if not name.startswith("_")}
+
+
+@pytest.fixture(scope="session")
+def copy(
+    template: Path,
+    questions: dict[str, dict[str, Any]],
+    isolated: Callable[[pytest.MonkeyPatch], None],
+) -> Copy:
+    """Return a function that makes a project in a folder from answers, trusting nothing."""
+
+    def copy(folder: Path, *, source: Path = template, quiet: bool = True, **answers: str) -> Path:
+        # Copier itself accepts any name: a typo would test the defaults.
+        assert answers.keys() <= questions.keys()
+        with pytest.MonkeyPatch.context() as patch:
+            isolated(patch)
+            copier.run_copy(
+                str(source), folder, data=answers, defaults=True, quiet=quiet, unsafe=False
+            )
+        return folder
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def draft(copy: Copy, working_tree: Path) -> Copy:
+    """Return what ``copy`` does, without a repository: several times as fast, and no version."""
+    return functools.partial(copy, source=working_tree)

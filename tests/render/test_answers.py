@@ -1,0 +1,254 @@
+"""Which answers are taken, which are refused and why, and how they reach a project."""
+
+import ast
+import keyword
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+Copy = Callable[..., Path]
+
+# What stands in the core metadata specification for names (packaging.python.org).
+DISTRIBUTION_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
+# Modules that the kinds of application install, as "import" knows them.
+DEPENDENCIES = ["click", "fastapi", "httpx2", "mypy", "pytest", "uvicorn"]
+
+
+def names(project: Path) -> tuple[str, str]:
+    """Return the names of a project's distribution and of its package."""
+    pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    [package] = [path.parent.name for path in project.glob("src/*/__init__.py")]
+    return pyproject["project"]["name"], package
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("myapp", ("myapp", "myapp")),
+        ("My App", ("my-app", "my_app")),
+        ("2048", ("app-2048", "app_2048")),
+        ("a.b", ("a-b", "a_b")),
+        ("a__b", ("a-b", "a_b")),
+        ("UPPER", ("upper", "upper")),
+        ("class", ("class", "class_app")),
+        ("test", ("test", "test_app")),
+        ("-x-", ("x", "x")),
+    ],
+)
+def test_names_default_to_that_of_the_folder(
+    draft: Copy, tmp_path: Path, folder: str, expected: tuple[str, str]
+) -> None:
+    assert names(draft(tmp_path / folder)) == expected
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "ünï cöde",
+        "日本",
+        "a place/with spaces",
+        "app",
+        "calendar",
+        "email",
+        "fastapi",
+        "json",
+        "python",
+        "pytest",
+        "queue",
+        "site",
+        "types",
+        "None",
+        "lambda",
+    ],
+)
+def test_any_folder_gives_a_project_without_an_answer(
+    draft: Copy, tmp_path: Path, folder: str
+) -> None:
+    """A folder may be called anything: what could not be a name of a project is changed."""
+    project, package = names(draft(tmp_path / folder))
+    assert DISTRIBUTION_NAME.fullmatch(project)
+    assert package.isidentifier()
+    assert not keyword.iskeyword(package)
+    assert package not in sys.stdlib_module_names
+    assert package not in DEPENDENCIES
+
+
+def test_the_package_is_called_like_the_project_unless_told_otherwise(
+    draft: Copy, tmp_path: Path
+) -> None:
+    assert names(draft(tmp_path / "a", project_name="left-pad")) == ("left-pad", "left_pad")
+    answers = {"project_name": "left-pad", "package_name": "padding"}
+    assert names(draft(tmp_path / "b", **answers)) == ("left-pad", "padding")
+
+
+def refusal(draft: Copy, folder: Path, **answers: str) -> str:
+    """Return why an answer is refused; nothing may have been written then."""
+    with pytest.raises(ValueError, match=next(iter(answers))) as error:
+        draft(folder / "myapp", **answers)
+    assert not list(folder.rglob("*"))
+    return " ".join(str(error.value).split())
+
+
+PROJECT_RULE = "made of lower-case ASCII letters and digits, with single hyphens between them"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["my app", "my.app", "my_app", "MyApp", "2048", "-a", "a-", "a--b", "ä", "a\n", "a/b", ""],
+)
+def test_a_project_name_that_is_none_is_refused_with_the_rule(
+    draft: Copy, tmp_path: Path, name: str
+) -> None:
+    assert PROJECT_RULE in refusal(draft, tmp_path, project_name=name)
+
+
+@pytest.mark.parametrize("name", [*DEPENDENCIES, "python", "python3", "pip"])
+def test_a_project_called_like_a_dependency_is_refused(
+    draft: Copy, tmp_path: Path, name: str
+) -> None:
+    message = refusal(draft, tmp_path, project_name=name)
+    assert "cannot have the name of one of its own dependencies" in message
+
+
+PACKAGE_RULE = "made of lower-case ASCII letters, digits and underscores, and begins with a letter"
+
+
+@pytest.mark.parametrize(
+    "name", ["my app", "my.app", "my-app", "MyApp", "2048", "_a", "ä", "a\n", "None", ""]
+)
+def test_a_package_name_that_is_none_is_refused_with_the_rule(
+    draft: Copy, tmp_path: Path, name: str
+) -> None:
+    assert PACKAGE_RULE in refusal(draft, tmp_path, package_name=name)
+
+
+@pytest.mark.parametrize("name", [name for name in keyword.kwlist if name.islower()])
+def test_a_package_called_by_a_keyword_is_refused(draft: Copy, tmp_path: Path, name: str) -> None:
+    assert "Python keyword" in refusal(draft, tmp_path, package_name=name)
+
+
+@pytest.mark.parametrize(
+    "name", [*DEPENDENCIES, "tests", "calendar", "json", "os", "queue", "secrets", "test", "types"]
+)
+def test_a_package_that_would_hide_a_module_is_refused(
+    draft: Copy, tmp_path: Path, name: str
+) -> None:
+    assert "would hide it" in refusal(draft, tmp_path, package_name=name)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "one\ntwo", "one\n", "one\rtwo", "a bell\x07"])
+def test_a_description_that_is_not_one_line_is_refused(
+    draft: Copy, tmp_path: Path, text: str
+) -> None:
+    assert "one line and not empty" in refusal(draft, tmp_path, description=text)
+
+
+@pytest.mark.parametrize("name", ["", " ", "A <a@b.c>", 'A "B" C', "A\\B", "A\nB", "A\rB", "A\x07"])
+def test_an_author_who_cannot_stand_in_metadata_is_refused(
+    draft: Copy, tmp_path: Path, name: str
+) -> None:
+    assert "one line without quotes" in refusal(draft, tmp_path, author_name=name)
+
+
+@pytest.mark.parametrize(
+    "address", ["", "nobody", "a b@c.d", "a@b@c", "@b.c", "a@", "<a@b.c>", 'a"@b.c', "a@b.c\n"]
+)
+def test_an_address_that_is_none_is_refused(draft: Copy, tmp_path: Path, address: str) -> None:
+    assert "looks like name@example.com" in refusal(draft, tmp_path, author_email=address)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [("kind", "gui"), ("python_version", "3.10"), ("runtime", "alpine"), ("license", "GPL")],
+)
+def test_a_choice_that_is_none_is_refused_with_the_choices(
+    draft: Copy, tmp_path: Path, question: str, answer: str
+) -> None:
+    assert "is not in [" in refusal(draft, tmp_path, **{question: answer})
+
+
+AUTHORS = [
+    "Zoë Åström",
+    "李小龙",
+    "Jane O'Neil, Jr.",
+    "Team (Data) & Friends",
+    "A+B / C!",
+    "🌱 Seeds",
+]
+DESCRIPTIONS = [
+    'It says "hello"',
+    '"""',
+    "ends with a backslash \\",
+    "C:\\new\\table \\N{DASH} \\u0041",
+    "'single' and `back` quotes, #hash, $HOME and %s",
+    "Ünï cöde, 日本 and 🌱",
+    "the world\u2019s smallest image \u2013 honestly",
+    "Маленький образ",
+    "{{ braces }} {% raw %} {# of other languages #}",
+    "key: value - yes, null, 3.10",
+    "a rather long sentence about what it is for, such as people write when they are asked "
+    "for one, because nobody told them to stop at some column",
+]
+
+
+@pytest.mark.parametrize("text", DESCRIPTIONS)
+def test_a_description_survives_in_every_place(draft: Copy, tmp_path: Path, text: str) -> None:
+    project = draft(tmp_path / "myapp", description=text)
+    pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    assert pyproject["project"]["description"] == text
+    stored = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert stored["description"] == text
+    module = ast.parse((project / "src/myapp/__init__.py").read_text(encoding="utf-8"))
+    assert (ast.get_docstring(module, clean=False) or "").startswith(text)
+    check_style(project)
+
+
+@pytest.mark.parametrize("name", AUTHORS)
+def test_an_author_survives_in_every_place(draft: Copy, tmp_path: Path, name: str) -> None:
+    project = draft(tmp_path / "myapp", author_name=name)
+    pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    assert pyproject["project"]["authors"] == [{"name": name, "email": "nobody@example.com"}]
+    stored = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert stored["author_name"] == name
+
+
+@pytest.mark.parametrize("name", AUTHORS)
+def test_the_build_backend_takes_every_author(draft: Copy, tmp_path: Path, name: str) -> None:
+    project = draft(tmp_path / "myapp", author_name=name)
+    program = "from poetry.core.masonry.api import build_wheel; build_wheel('.')"
+    built = subprocess.run(
+        [sys.executable, "-c", program], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+
+
+@pytest.mark.parametrize("kind", ["web", "cli"])
+def test_a_long_name_leaves_the_project_formatted(draft: Copy, tmp_path: Path, kind: str) -> None:
+    check_style(draft(tmp_path / "inventory-service-of-the-north-team", kind=kind))
+
+
+@pytest.mark.parametrize("name", ["null", "true", "on", "yes", "e3"])
+@pytest.mark.parametrize("kind", ["web", "cli"])
+def test_a_name_that_is_a_word_of_yaml_stays_text(
+    draft: Copy, tmp_path: Path, name: str, kind: str
+) -> None:
+    project = draft(tmp_path / "myapp", project_name=name, kind=kind)
+    compose = yaml.safe_load((project / "docker-compose.yml").read_text(encoding="utf-8"))
+    assert all(isinstance(part, str) for part in compose["services"]["app"]["command"])
+    assert compose["services"]["app"]["image"] == f"{name}:development"
+    stored = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert stored["project_name"] == name
+
+
+def check_style(project: Path) -> None:
+    """Hold a project against its own style."""
+    for command in (["check"], ["format", "--check"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]
+        done = subprocess.run(ruff, cwd=project, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr

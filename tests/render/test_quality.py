@@ -1,0 +1,94 @@
+"""A new project is clean: every file parses and passes the checks of the project itself."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+TOOLS = Path(sys.executable).parent
+
+
+def check(command: list[str], folder: Path) -> None:
+    """Run a check in ``folder``; it has to find nothing."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_python_file_is_one_for_the_chosen_version(
+    project: Path, answers: dict[str, str]
+) -> None:
+    version = int(answers["python_version"].split(".")[1])
+    paths = list(project.rglob("*.py"))
+    assert paths
+    for path in paths:
+        # The programs in docker/ and the noxfile are for any Python from 3.11 on.
+        own = path.relative_to(project).parts[0] in ("src", "tests")
+        source = path.read_text(encoding="utf-8")
+        ast.parse(source, path.name, feature_version=(3, version if own else 11))
+        compile(source, path.name, "exec")
+
+
+def test_every_toml_and_yaml_file_parses(project: Path) -> None:
+    tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    paths = [*project.rglob("*.yml"), *project.rglob("*.yaml")]
+    assert paths
+    for path in paths:
+        assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path.name
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["format", "--check"]], ids=" ".join)
+def test_it_passes_its_own_style(project: Path, arguments: list[str]) -> None:
+    check([sys.executable, "-m", "ruff", *arguments, "--no-cache", "."], project)
+
+
+@pytest.mark.parametrize("hook", ["hadolint", "yamllint"])
+def test_it_passes_its_own_hooks(project: Path, hook: str) -> None:
+    configuration = yaml.safe_load((project / ".pre-commit-config.yaml").read_text("utf-8"))
+    [entry] = [item["entry"] for item in configuration["repos"][0]["hooks"] if item["id"] == hook]
+    program, *options = entry.split()
+    files = {"hadolint": ["Dockerfile"], "yamllint": ["."]}[hook]
+    check([str(TOOLS / program), *options, *files], project)
+
+
+def test_the_command_is_what_the_image_starts(project: Path) -> None:
+    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    [(command, target)] = metadata["scripts"].items()
+    module, function = target.split(":")
+    source = project / "src" / f"{module.replace('.', '/')}.py"
+    nodes = ast.parse(source.read_text(encoding="utf-8")).body
+    assert function in [node.name for node in nodes if isinstance(node, ast.FunctionDef)]
+    dockerfile = (project / "Dockerfile").read_text(encoding="utf-8")
+    assert f'ENTRYPOINT ["{command}"]' in dockerfile
+
+
+def test_each_stage_with_a_budget_is_in_the_dockerfile(project: Path) -> None:
+    pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    dockerfile = (project / "Dockerfile").read_text(encoding="utf-8")
+    for stage in ("base", *pyproject["tool"]["seedpod"]["size"]):
+        assert f" AS {stage}\n" in dockerfile
+
+
+def test_every_file_that_the_dockerfile_copies_gets_past_dockerignore(project: Path) -> None:
+    """The allow-list names folders and files; a copied path is one of them or lies below one."""
+    lines = (project / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    allowed = [line[1:].rstrip("/") for line in lines if line.startswith("!")]
+    for line in (project / "Dockerfile").read_text(encoding="utf-8").splitlines():
+        words = [word for word in line.split() if not word.startswith("--")]
+        if words[:1] == ["COPY"] and "--from=" not in line:
+            for source in words[1:-1]:
+                name = source.replace("[", "").replace("]", "").split("/")[0]
+                assert name in allowed, line
+
+
+def test_the_mounts_of_compose_exist_and_do_not_hide_the_environment(project: Path) -> None:
+    text = (project / "docker-compose.yml").read_text(encoding="utf-8")
+    volumes = yaml.safe_load(text)["services"]["app"]["volumes"]
+    assert volumes
+    for volume in volumes:
+        assert volume["type"] == "bind"
+        assert (project / volume["source"]).is_dir()
+        assert not volume["target"].startswith("/opt")

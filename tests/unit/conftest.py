@@ -1,0 +1,76 @@
+"""ELF files made by hand: the tests need neither a compiler nor this machine's libraries."""
+
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+X86_64, AARCH64, I386 = 62, 183, 3
+LOAD, DYNAMIC, INTERP = 1, 2, 3
+NULL, NEEDED, STRTAB, RPATH, RUNPATH = 0, 1, 5, 15, 29
+# The strings are loaded at another address than where they are in the file, as they mostly are.
+BASE = 0x40_0000
+
+MakeElf = Callable[..., Path]
+
+
+def elf_bytes(
+    needed: Sequence[str] = (),
+    *,
+    interpreter: str | None = None,
+    runpath: str | None = None,
+    rpath: str | None = None,
+    machine: int = X86_64,
+    bits: int = 64,
+    order: str = "<",
+) -> bytes:
+    """Return an ELF file (elf(5)): header, program headers, strings, the dynamic section."""
+    wide = bits == 64
+    header_size, segment_size = (64, 56) if wide else (52, 32)
+    texts = [*needed, *filter(None, (interpreter, runpath, rpath))]
+    strings, positions = b"\0", dict[str, int]()
+    for text in texts:
+        positions[text] = len(strings)
+        strings += text.encode() + b"\0"
+    count = 3 if interpreter else 2
+    strings_at = header_size + count * segment_size
+    entries = [(NEEDED, positions[name]) for name in needed]
+    entries += [(tag, positions[x]) for tag, x in ((RPATH, rpath), (RUNPATH, runpath)) if x]
+    entries += [(STRTAB, BASE + strings_at), (NULL, 0)]
+    dynamic = b"".join(struct.pack(order + ("qQ" if wide else "iI"), *x) for x in entries)
+    dynamic_at = strings_at + len(strings)
+    end = dynamic_at + len(dynamic)
+    segments = [(LOAD, 0, BASE, end), (DYNAMIC, dynamic_at, BASE + dynamic_at, len(dynamic))]
+    if interpreter:
+        at = strings_at + positions[interpreter]
+        segments.append((INTERP, at, BASE + at, len(interpreter) + 1))
+    identity = bytes([0x7F, *b"ELF", 2 if wide else 1, 1 if order == "<" else 2, 1]).ljust(
+        16, b"\0"
+    )
+    header = identity + struct.pack(
+        order + ("HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"),
+        *(3, machine, 1, 0, header_size, 0, 0, header_size, segment_size, count, 0, 0, 0),
+    )
+    for kind, offset, address, size in segments:
+        if wide:
+            header += struct.pack(
+                order + "IIQQQQQQ", kind, 4, offset, address, address, size, size, 4096
+            )
+        else:
+            header += struct.pack(
+                order + "IIIIIIII", kind, offset, address, address, size, size, 4, 4096
+            )
+    return header + strings + dynamic
+
+
+@pytest.fixture
+def make_elf() -> MakeElf:
+    """Return a function that writes an ELF file to a path, and returns the path."""
+
+    def make_elf(path: Path, needed: Sequence[str] = (), **options: str | int | None) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(elf_bytes(needed, **options))  # type: ignore[arg-type]
+        return path
+
+    return make_elf

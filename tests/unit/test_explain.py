@@ -1,0 +1,294 @@
+"""docker/explain.py ends a failed command with what is wrong and what to do about it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import explain
+import pytest
+
+PROGRAM = Path(explain.__file__)
+
+# What Docker wrote, word for word but for names; 26.1 and 28 or later where they differ.
+MESSAGES = [
+    (
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. "
+        "Is the docker daemon running?",
+        "No container engine answers.",
+    ),
+    (
+        "ERROR: Cannot connect to the Docker daemon at tcp://127.0.0.1:1. "
+        "Is the docker daemon running?",
+        "No container engine answers.",
+    ),
+    (
+        "failed to connect to the docker API at unix:///var/run/docker.sock; check if the path is "
+        "correct and if the daemon is running: dial unix /var/run/docker.sock: connect: "
+        "no such file or directory",
+        "No container engine answers.",
+    ),
+    (
+        'error during connect: Get "http://build.example:2375/v1.45/info": dial tcp: '
+        "lookup build.example: no such host",
+        "No container engine answers.",
+    ),
+    (
+        "permission denied while trying to connect to the Docker daemon socket at "
+        'unix:///var/run/docker.sock: Get "http://%2Fvar%2Frun%2Fdocker.sock/v1.45/info": '
+        "dial unix /var/run/docker.sock: connect: permission denied",
+        "This user may not talk to the container engine.",
+    ),
+    (
+        "permission denied while trying to connect to the docker API at "
+        "unix:///var/run/docker.sock",
+        "This user may not talk to the container engine.",
+    ),
+    (
+        "DEPRECATED: The legacy builder is deprecated and will be removed in a future release.\n"
+        "            Install the buildx component to build images with BuildKit:\n"
+        "            https://docs.docker.com/go/buildx/\n\nunknown flag: --secret\n"
+        "See 'docker build --help'.",
+        "This Docker cannot build with BuildKit.",
+    ),
+    (
+        "ERROR: BuildKit is enabled but the buildx component is missing or broken.\n"
+        "       Install the buildx component to build images with BuildKit:",
+        "This Docker cannot build with BuildKit.",
+    ),
+    (
+        "Error response from daemon: client version 1.99 is too new. "
+        "Maximum supported API version is 1.45",
+        "Docker's client and engine do not fit each other.",
+    ),
+    (
+        'Error response from daemon: {"message":"client version 1.12 is too old. Minimum supported '
+        'API version is 1.24, please upgrade your client to a newer version"}',
+        "Docker's client and engine do not fit each other.",
+    ),
+    ("docker: 'compose' is not a docker command.\nSee 'docker --help'", "has no compose command."),
+    (
+        "docker: unknown command: docker compose\n\nRun 'docker --help' for more information",
+        "has no compose command.",
+    ),
+    (
+        "unknown flag: --build\nSee 'docker --help'.\n\nUsage:  docker [OPTIONS] COMMAND",
+        "has no compose command.",
+    ),
+    (
+        "unknown shorthand flag: 'd' in -d\nSee 'docker --help'.\n\n"
+        "Usage:  docker [OPTIONS] COMMAND",
+        "has no compose command.",
+    ),
+    (
+        "failed to solve: failed to copy files: copy file range failed: no space left on device",
+        "The engine's disk is full.",
+    ),
+    (
+        "ERROR: failed to solve: python:3.13-slim-trixie: failed to resolve source metadata for "
+        "docker.io/library/python:3.13-slim-trixie: failed to do request: Head "
+        '"https://registry-1.docker.io/v2/library/python/manifests/3.13-slim-trixie": dial tcp: '
+        "lookup registry-1.docker.io: no such host",
+        "The base image docker.io/library/python:3.13-slim-trixie cannot be had.",
+    ),
+    (
+        "ERROR: failed to solve: nowhere/base:1: failed to resolve source metadata for "
+        "docker.io/nowhere/base:1: pull access denied, repository does not exist or may require "
+        "authorization: server message: insufficient_scope: authorization failed",
+        "The base image docker.io/nowhere/base:1 cannot be had.",
+    ),
+    (
+        "Error response from daemon: pull access denied for nowhere/base, repository does not "
+        "exist or may require 'docker login': denied: requested access to the resource is denied",
+        "The base image nowhere/base cannot be had.",
+    ),
+    (
+        "Error response from daemon: driver failed programming external connectivity on endpoint "
+        "myapp-app-1 (0a1b): Bind for 127.0.0.1:8000 failed: port is already allocated",
+        "The address 127.0.0.1:8000 is in use.",
+    ),
+    (
+        "Error response from daemon: driver failed programming external connectivity on endpoint "
+        "myapp-app-1 (0a1b): Error starting userland proxy: listen tcp4 127.0.0.1:8000: bind: "
+        "address already in use",
+        "The address 127.0.0.1:8000 is in use.",
+    ),
+    (
+        "Error response from daemon: failed to set up container networking: driver failed "
+        "programming external connectivity on endpoint myapp-app-1 (0a1b): failed to bind host "
+        "port for 127.0.0.1:8000:172.18.0.2:8000/tcp: address already in use",
+        "The address 127.0.0.1:8000 is in use.",
+    ),
+    (
+        "Error response from daemon: failed to set up container networking: driver failed "
+        "programming external connectivity on endpoint myapp-app-1 (0a1b): failed to bind host "
+        "port 127.0.0.1:8000/tcp: address already in use",
+        "The address 127.0.0.1:8000 is in use.",
+    ),
+    (
+        "#12 1.7 The currently activated Python version 3.13.5 is not supported by the project\n"
+        "#12 1.7 current Python version (3.13.5) does not satisfy >=3.14",
+        "The base image has Python 3.13.5, which requires-python in pyproject.toml excludes.",
+    ),
+    (
+        "#12 0.9 WARNING: Retrying (Retry(total=0)) after connection broken by "
+        "'SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate "
+        "verify failed: unable to get local issuer certificate (_ssl.c:1016)'))': /simple/uv/\n"
+        "#12 0.9 ERROR: No matching distribution found for uv==0.13.8",
+        "A server shows a certificate that this build does not trust.",
+    ),
+    (
+        "#14 0.5   Caused by: invalid peer certificate: UnknownIssuer",
+        "A server shows a certificate that this build does not trust.",
+    ),
+    (
+        "#12 1.2 ERROR: Could not find a version that satisfies the requirement uv==0.13.8 "
+        "(from versions: none)\n#12 1.2 ERROR: No matching distribution found for uv==0.13.8",
+        "The package index refuses or lacks uv==0.13.8.",
+    ),
+    (
+        "#14 0.5   Caused by: HTTP status client error (401 Unauthorized) for url "
+        "(https://index.example/simple/click/)",
+        "The package index refuses or lacks https://index.example/simple/click/.",
+    ),
+    (
+        "ERROR: failed to stat /etc/none.pem: stat /etc/none.pem: no such file or directory",
+        "The file /etc/none.pem does not exist.",
+    ),
+    (
+        "unknown flag: --frob\nSee 'docker buildx build --help'.",
+        "Docker has no option --frob.",
+    ),
+    (
+        "unknown shorthand flag: 'x' in -x\nSee 'docker buildx build --help'.",
+        "Docker has no option ",
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "problem"), MESSAGES, ids=lambda text: text[:60])
+def test_a_message_of_docker_is_explained(message: str, problem: str) -> None:
+    explained = explain.explain(message.splitlines())
+    assert explained is not None
+    assert problem in explained
+    # A problem and a remedy, with every gap filled.
+    assert ". " in explained
+    assert "{}" not in explained
+    assert "  " not in explained
+
+
+def test_no_cause_is_without_a_message_here() -> None:
+    explained = "\n".join(str(explain.explain(message.splitlines())) for message, _ in MESSAGES)
+    for _, _, remedy in explain.CAUSES:
+        assert remedy in explained
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        'ERROR: failed to solve: process "/bin/sh -c make" did not complete successfully: '
+        "exit code: 2",
+        "#9 1.2 FAILED tests/test_app.py::test_index - assert 1 == 2",
+        "no such service: nothing",
+    ],
+)
+def test_what_is_not_known_is_not_explained(message: str) -> None:
+    assert explain.explain(message.splitlines()) is None
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as the noxfile does."""
+    arguments = [sys.executable, str(PROGRAM), *command]
+    return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=20)
+
+
+def mock(code: str) -> list[str]:
+    """Return a command that stands in for a client, and says so."""
+    return [sys.executable, "-c", f"import sys; print('a mock', file=sys.stderr); {code}"]
+
+
+@pytest.mark.parametrize("status", [0, 1, 17, 125])
+def test_the_exit_status_is_that_of_the_client(status: int) -> None:
+    assert run(*mock(f"sys.exit({status})")).returncode == status
+
+
+def test_a_client_that_a_signal_ends_gives_the_status_of_a_shell() -> None:
+    done = run(*mock("import os; os.kill(os.getpid(), 15)"))
+    assert done.returncode == 128 + signal.SIGTERM
+
+
+def test_output_passes_through() -> None:
+    done = run(*mock("print('out'); print('err: Ünï', file=sys.stderr); sys.exit(3)"))
+    assert done.stdout == "out\n"
+    assert done.stderr == "a mock\nerr: Ünï\n"
+
+
+def test_output_passes_through_as_it_comes() -> None:
+    command = mock("sys.stderr.write('step 1\\n'); sys.stderr.flush(); sys.stdin.read()")
+    with subprocess.Popen(
+        [sys.executable, str(PROGRAM), *command],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stderr
+        assert [process.stderr.readline(), process.stderr.readline()] == ["a mock\n", "step 1\n"]
+        process.stdin.close()
+        assert process.wait(20) == 0
+
+
+def test_bytes_that_are_no_text_do_no_harm() -> None:
+    done = run(*mock(r"sys.stderr.buffer.write(b'\xff\xfe\n'); sys.exit(4)"))
+    assert done.returncode == 4
+
+
+def test_the_explanation_is_the_last_line() -> None:
+    done = run(*mock("print('x: no space left on device', file=sys.stderr); sys.exit(1)"))
+    assert done.stderr.splitlines()[-1].startswith("The engine's disk is full. ")
+
+
+def test_a_command_that_succeeds_is_not_explained() -> None:
+    done = run(*mock("print('x: no space left on device', file=sys.stderr)"))
+    assert done.stderr == "a mock\nx: no space left on device\n"
+
+
+def test_what_long_help_follows_does_not_hide_the_message() -> None:
+    """Docker 26 without compose prints 85 lines of help after the message."""
+    code = (
+        "print(\"unknown flag: --build\\nSee 'docker --help'.\\n\", file=sys.stderr); "
+        "print('help\\n' * 85, file=sys.stderr); sys.exit(125)"
+    )
+    assert "has no compose command." in run(*mock(code)).stderr
+
+
+def test_a_program_that_is_missing_is_named_with_a_remedy() -> None:
+    done = run("docker-that-is-not-there", "build")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "The program docker-that-is-not-there is not installed. Install Docker 23 or later.\n"
+    )
+
+
+def test_an_interrupt_is_left_to_the_client() -> None:
+    """Ctrl-C reaches both; the client ends in good order, and its status is passed on."""
+    code = (
+        "import signal, time; signal.signal(2, lambda *_: sys.exit(130)); "
+        "print('ready', file=sys.stderr, flush=True); time.sleep(20)"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(PROGRAM), *mock(code)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr
+        assert [process.stderr.readline(), process.stderr.readline()] == ["a mock\n", "ready\n"]
+        started = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(15) == 130
+        assert "Traceback" not in process.stderr.read()
+        assert time.monotonic() - started < 10

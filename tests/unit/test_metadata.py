@@ -1,0 +1,255 @@
+"""docker/metadata.py gives each stage what it needs, so that another edit rebuilds nothing."""
+
+import email
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import metadata
+import pytest
+
+LOCKS = Path(__file__).parent / "locks"
+FILES = {"pyproject.toml", "requirements.txt", "requirements-development.txt"}
+BUILD = """
+[build-system]
+requires = ["poetry-core>=2.2"]
+build-backend = "poetry.core.masonry.api"
+"""
+
+Split = Callable[[Path], dict[str, str]]
+
+
+@pytest.fixture
+def split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Split:
+    """Return a function that runs the program on a project and returns what it wrote."""
+
+    def split(project: Path) -> dict[str, str]:
+        output = tmp_path / "out"
+        shutil.rmtree(output, ignore_errors=True)
+        monkeypatch.setattr(sys, "argv", ["metadata.py", str(project), str(output)])
+        metadata.main()
+        return {path.name: path.read_text(encoding="utf-8") for path in output.iterdir()}
+
+    return split
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a locked project with several groups that can be edited."""
+    return Path(shutil.copytree(LOCKS / "groups", tmp_path / "project"))
+
+
+def edit(project: Path, old: str, new: str) -> None:
+    """Replace a piece of a project's pyproject.toml."""
+    path = project / "pyproject.toml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_there_is_a_file_for_each_fact(split: Split, project: Path) -> None:
+    assert split(project).keys() == FILES
+
+
+def test_the_same_input_gives_the_same_files(split: Split, project: Path) -> None:
+    assert split(project) == split(project)
+
+
+def test_development_has_more_than_production_and_all_of_it(split: Split, project: Path) -> None:
+    files = split(project)
+    main, development = (
+        {line.split("==")[0] for line in files[name].splitlines() if "==" in line}
+        for name in ("requirements.txt", "requirements-development.txt")
+    )
+    assert main
+    assert main < development
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("[project]", "# a comment\n\n[project]"),
+        ("[project]", "[tool.ruff]\nline-length = 99\n\n[project]"),
+        ("[project]", "[tool.seedpod.size]\nproduction = '1 MB'\n\n[project]"),
+        ("[project]", '[project]\nreadme = "README.md"'),
+        ("[project]", "[tool.mypy]\nstrict = true\n[tool.pytest.ini_options]\n\n[project]"),
+    ],
+    ids=["comment", "ruff", "budget", "readme", "other tools"],
+)
+def test_an_edit_that_changes_no_installed_file_changes_nothing(
+    split: Split, project: Path, old: str, new: str
+) -> None:
+    before = split(project)
+    edit(project, old, new)
+    assert split(project) == before
+
+
+def test_a_new_version_changes_only_what_builds_the_wheel(split: Split, project: Path) -> None:
+    before = split(project)
+    edit(project, 'version = "', 'version = "9.')
+    after = split(project)
+    assert {name for name in FILES if before[name] != after[name]} == {"pyproject.toml"}
+
+
+def test_extras_of_the_image_are_installed(split: Split, tmp_path: Path) -> None:
+    project = Path(shutil.copytree(LOCKS / "extras", tmp_path / "project"))
+    before = split(project)
+    edit(project, "[project]", '[tool.seedpod]\nextras = ["cli"]\n\n[project]')
+    after = split(project)
+    assert len(after["requirements.txt"]) > len(before["requirements.txt"])
+    assert after["pyproject.toml"] == before["pyproject.toml"]
+
+
+def test_a_lock_that_does_not_fit_is_refused_in_a_sentence(split: Split, project: Path) -> None:
+    edit(project, "dependencies = [", 'dependencies = ["left-pad",')
+    with pytest.raises(SystemExit) as error:
+        split(project)
+    assert "nox -s lock" in str(error.value)
+    assert not (project.parent / "out").exists()
+
+
+def test_a_project_without_a_lock_is_refused_in_a_sentence(split: Split, project: Path) -> None:
+    (project / "poetry.lock").unlink()
+    with pytest.raises(SystemExit) as error:
+        split(project)
+    assert "nox -s lock" in str(error.value)
+
+
+VALUES: list[Any] = [
+    "plain",
+    "",
+    'quotes " and \' and """',
+    "C:\\path\\new \\u0041",
+    "two\nlines\r\nand\ta tab",
+    "\x00 \x07 \x1b \x7f \x80 \x9f",
+    "Ünï cöde 日本 🌱 \u2028 \ufeff",
+    "[table] # no comment = x",
+    0,
+    -7,
+    2.5,
+    True,
+    [],
+    {},
+    ["a", "b"],
+    [["a"], [1, 2]],
+    [{"include": "pkg", "from": "src"}, {"include": "other"}],
+    {"nested": {"deeper": {"x y": "z", "": 1, 'a"b': [False]}}},
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=ascii)
+def test_a_value_written_is_the_value_read(value: Any) -> None:
+    assert tomllib.loads(f"value = {metadata.toml_value(value)}\n") == {"value": value}
+
+
+@pytest.mark.parametrize("key", ["plain", "with space", 'with "quote"', "ünï", "a.b", "\x7f"])
+def test_a_key_written_is_the_key_read(key: str) -> None:
+    assert tomllib.loads(f"value = {metadata.toml_value({key: 1})}\n") == {"value": {key: 1}}
+
+
+def test_only_the_tables_of_a_build_are_kept() -> None:
+    pyproject = {
+        "build-system": {"requires": ["poetry-core"]},
+        "dependency-groups": {"dev": ["pytest"]},
+        "project": {"name": "x", "readme": "README.md", "license-files": ["A"], "scripts": {}},
+        "tool": {"poetry": {"packages": [{"include": "x"}]}, "ruff": {}, "seedpod": {}},
+    }
+    assert metadata.build_metadata(pyproject) == {
+        "build-system": {"requires": ["poetry-core"]},
+        "project": {"name": "x", "license-files": ["A"], "scripts": {}},
+        "tool": {"poetry": {"packages": [{"include": "x"}]}},
+    }
+
+
+WHEEL_PROJECTS = {
+    "every field": """
+[project]
+name = "left-pad"
+version = "1.2.3"
+description = 'It says "hello", Zoë \\ 🌱'
+readme = "README.md"
+requires-python = ">=3.11"
+license = "MIT"
+license-files = ["LICENSE"]
+authors = [{ name = "Zoë O'Neil", email = "zoe@example.com" }]
+keywords = ["one", "two"]
+classifiers = ["Programming Language :: Python :: 3"]
+dependencies = ["click>=8; python_version > '3.4'"]
+
+[project.optional-dependencies]
+colour = ["colorama"]
+
+[project.urls]
+"Home page" = "https://example.com/#top"
+
+[project.scripts]
+left-pad = "left_pad:main"
+
+[project.entry-points."some.plugins"]
+pad = "left_pad:main"
+
+[tool.poetry]
+packages = [{ include = "left_pad", from = "src" }]
+""",
+    "version of poetry": """
+[project]
+name = "left-pad"
+dynamic = ["version"]
+
+[tool.poetry]
+version = "4.5"
+packages = [{ include = "left_pad", from = "src" }]
+""",
+    "readme of poetry": """
+[project]
+name = "left-pad"
+version = "1"
+dynamic = ["readme"]
+
+[tool.poetry]
+readme = "README.md"
+packages = [{ include = "left_pad", from = "src" }]
+""",
+}
+
+
+@pytest.mark.parametrize("text", WHEEL_PROJECTS.values(), ids=WHEEL_PROJECTS.keys())
+def test_the_wheel_is_that_of_the_whole_file_but_for_the_readme(tmp_path: Path, text: str) -> None:
+    """What the stage `application` builds without a README is what the owner would publish."""
+    whole = tmp_path / "whole"
+    (whole / "src/left_pad").mkdir(parents=True)
+    (whole / "src/left_pad/__init__.py").write_text("def main() -> None: ...\n")
+    for name in ("README.md", "LICENSE"):
+        (whole / name).write_text(f"# {name}\n")
+    (whole / "pyproject.toml").write_text(text + BUILD, encoding="utf-8")
+    slim = Path(shutil.copytree(whole, tmp_path / "slim"))
+    build = metadata.build_metadata(tomllib.loads(text + BUILD))
+    lines = [f"{key} = {metadata.toml_value(value)}\n" for key, value in build.items()]
+    (slim / "pyproject.toml").write_text("".join(lines), encoding="utf-8")
+    (slim / "README.md").unlink()
+    assert wheel(slim) == wheel(whole)
+
+
+def wheel(project: Path) -> dict[str, Any]:
+    """Build a project's wheel and return what is in it, the description left out."""
+    program = "from poetry.core.masonry.api import build_wheel; print(build_wheel('.'))"
+    built = subprocess.run(
+        [sys.executable, "-c", program], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    content: dict[str, Any] = {}
+    with zipfile.ZipFile(project / built.stdout.strip()) as archive:
+        for name in archive.namelist():
+            content[name] = archive.read(name)
+            if name.endswith("/METADATA"):
+                message = email.message_from_bytes(content[name])
+                content[name] = [x for x in message.items() if x[0] != "Description-Content-Type"]
+            if name.endswith("/RECORD"):
+                # It holds the digest of METADATA.
+                del content[name]
+    return content

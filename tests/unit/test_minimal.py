@@ -1,0 +1,409 @@
+"""docker/minimal.py copies what a Python needs, as it was, and nothing else."""
+
+import os
+import shutil
+import ssl
+import stat
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import elf
+import minimal
+import pytest
+
+MakeElf = Callable[..., Path]
+EXCLUDE = [x for x in minimal.EXCLUDE_LIST.read_text().split("\n") if x and not x.startswith("#")]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> minimal.Tree:
+    return minimal.Tree(tmp_path / "root")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Return a folder to copy from."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    return folder
+
+
+def test_a_file_keeps_its_content_mode_and_time(tree: minimal.Tree, source: Path) -> None:
+    file = source / "program"
+    file.write_text("#!/bin/sh\n")
+    file.chmod(0o751)
+    os.utime(file, (7, 7))
+    tree.add(file)
+    copied = tree.at(file)
+    assert copied.read_text() == "#!/bin/sh\n"
+    assert stat.S_IMODE(copied.stat().st_mode) == 0o751
+    assert copied.stat().st_mtime == 7
+    assert tree.copied == {file}
+
+
+def test_folders_keep_their_modes(tree: minimal.Tree, source: Path) -> None:
+    file = source / "open/closed/file"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    (source / "open").chmod(0o1777)
+    (source / "open/closed").chmod(0o710)
+    tree.add(file)
+    assert stat.S_IMODE(tree.at(source / "open").stat().st_mode) == 0o1777
+    assert stat.S_IMODE(tree.at(source / "open/closed").stat().st_mode) == 0o710
+
+
+def test_every_link_of_a_chain_is_kept(tree: minimal.Tree, source: Path) -> None:
+    """libx.so -> libx.so.1 -> libx.so.1.2 stays two links and a file."""
+    (source / "libx.so.1.2").write_text("library")
+    (source / "libx.so.1").symlink_to("libx.so.1.2")
+    (source / "libx.so").symlink_to(source / "libx.so.1")
+    tree.add(source / "libx.so")
+    assert tree.at(source / "libx.so").readlink() == source / "libx.so.1"
+    assert tree.at(source / "libx.so.1").readlink() == Path("libx.so.1.2")
+    assert not tree.at(source / "libx.so.1.2").is_symlink()
+    assert tree.at(source / "libx.so.1.2").read_text() == "library"
+    assert tree.copied == {source / name for name in ("libx.so", "libx.so.1", "libx.so.1.2")}
+
+
+def test_a_folder_that_is_a_link_stays_one(tree: minimal.Tree, source: Path) -> None:
+    """On a system with a merged /usr, /lib is a link, and /lib/x.so is a file below /usr."""
+    (source / "usr/lib").mkdir(parents=True)
+    (source / "usr/lib/x.so").write_text("library")
+    (source / "lib").symlink_to("usr/lib")
+    tree.add(source / "lib/x.so")
+    assert tree.at(source / "lib").readlink() == Path("usr/lib")
+    assert tree.at(source / "usr/lib/x.so").read_text() == "library"
+    assert tree.copied == {source / "usr/lib/x.so"}
+
+
+def test_a_link_with_dots_leads_to_the_same_file(tree: minimal.Tree, source: Path) -> None:
+    (source / "a/b").mkdir(parents=True)
+    (source / "target").write_text("here")
+    (source / "a/b/link").symlink_to("../../target")
+    tree.add(source / "a/b/link")
+    assert tree.at(source / "a/b/link").readlink() == Path("../../target")
+    assert tree.at(source / "target").read_text() == "here"
+
+
+def test_a_folder_is_copied_with_all_that_is_in_it(tree: minimal.Tree, source: Path) -> None:
+    (source / "empty").mkdir()
+    (source / "folder").mkdir()
+    (source / "folder/file").write_text("x")
+    (source / "link").symlink_to("folder/file")
+    tree.add(source)
+    assert tree.at(source / "empty").is_dir()
+    assert tree.at(source / "link").is_symlink()
+    assert tree.at(source / "folder/file").read_text() == "x"
+
+
+def test_adding_twice_changes_nothing(tree: minimal.Tree, source: Path) -> None:
+    (source / "file").write_text("first")
+    tree.add(source)
+    (source / "file").write_text("second")
+    tree.add(source)
+    assert tree.at(source / "file").read_text() == "first"
+
+
+def test_a_link_that_leads_nowhere_is_kept_as_it_is(tree: minimal.Tree, source: Path) -> None:
+    (source / "link").symlink_to("nowhere")
+    tree.add(source)
+    assert tree.at(source / "link").readlink() == Path("nowhere")
+
+
+def test_a_link_to_its_own_folder_ends(tree: minimal.Tree, source: Path) -> None:
+    """Some systems have /usr/share/zoneinfo/posix -> . ."""
+    (source / "file").touch()
+    (source / "posix").symlink_to(".")
+    tree.add(source)
+    assert tree.at(source / "posix").readlink() == Path()
+
+
+def test_a_generated_file_gets_its_folders(tree: minimal.Tree) -> None:
+    tree.write(Path("/etc/deep/file"), "text\n")
+    assert (tree.root / "etc/deep/file").read_text() == "text\n"
+
+
+def test_the_interpreter_is_what_the_environment_links_to(tmp_path: Path) -> None:
+    """The last name outside the environment: links of the system are the tree's to keep."""
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "usr/bin/python3.13").touch()
+    (tmp_path / "usr/bin/python3").symlink_to("python3.13")
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    (tmp_path / "venv/bin/python").symlink_to(tmp_path / "usr/bin/python3")
+    (tmp_path / "venv/bin/python3").symlink_to("python")
+    assert minimal.base_interpreter(tmp_path / "venv") == tmp_path / "usr/bin/python3"
+
+
+@pytest.mark.skipif(not os.path.exists("/etc/ld.so.cache"), reason="needs the cache of glibc")
+def test_library_folders_are_those_of_the_linker() -> None:
+    folders = minimal.library_folders()
+    assert len(folders) == len(set(folders))
+    assert any((folder / "libc.so.6").exists() for folder in folders)
+
+
+def test_needed_libraries_are_followed_to_the_end(
+    tmp_path: Path, make_elf: MakeElf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Libraries of libraries, cycles and the dynamic linker are found; what is missing is named."""
+    lib = tmp_path / "lib"
+    loader = make_elf(lib / "ld.so")
+    make_elf(lib / "liba.so", ["libb.so"])
+    make_elf(lib / "libb.so", ["libc.so", "liba.so"])
+    make_elf(lib / "libc.so", ["libmissing.so"])
+    make_elf(lib / "libunused.so")
+    program = elf.read(make_elf(tmp_path / "program", ["liba.so"], interpreter=str(loader)))
+    assert program
+    found = minimal.closure([program], elf.Linker([lib]))
+    assert found == {loader, lib / "liba.so", lib / "libb.so", lib / "libc.so"}
+    assert f"{lib / 'libc.so'} needs libmissing.so" in capsys.readouterr().err
+
+
+def test_only_elf_files_are_looked_into(tmp_path: Path, make_elf: MakeElf) -> None:
+    module = make_elf(tmp_path / "package/module.so")
+    (tmp_path / "package/text.py").write_text("x = 1\n")
+    (tmp_path / "package/empty").touch()
+    (tmp_path / "link.so").symlink_to(module)
+    assert [found.path for found in minimal.elf_files([tmp_path])] == [module]
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a small standard library."""
+    folder = tmp_path / "usr/lib/python3.99"
+    for name in (
+        "json/__init__.py",
+        "json/tests/test_json.py",
+        "json/__pycache__/__init__.cpython-399.pyc",
+        "lib-dynload/_ssl.so",
+        "lib-dynload/_testcapi.so",
+        "lib-dynload/_tkinter.so",
+        "site-packages/pip/__init__.py",
+        "dist-packages/apt.py",
+        "test/support.py",
+        "testing.py",
+        "turtle.py",
+        "lib2to3/Grammar.txt",
+        "unicodedata.txt",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("# x\n")
+    monkeypatch.setattr(sysconfig, "get_path", {"stdlib": str(folder)}.__getitem__)
+    return folder
+
+
+def test_the_list_decides_what_is_left_out_of_the_standard_library(library: Path) -> None:
+    kept = {name for _, name in minimal.standard_library(EXCLUDE)}
+    assert kept == {"json/__init__.py", "lib-dynload/_ssl.so", "testing.py", "unicodedata.txt"}
+    everything = {name for _, name in minimal.standard_library([])}
+    assert {"turtle.py", "test/support.py", "lib-dynload/_tkinter.so"} < everything
+    # Installed packages and bytecode are no part of it, whatever the list says.
+    assert not any("-packages" in name or "__pycache__" in name for name in everything)
+
+
+def test_no_pattern_of_the_list_is_for_everything() -> None:
+    for pattern in EXCLUDE:
+        assert len(pattern.strip("*/.")) >= 3, pattern
+
+
+def test_the_same_library_makes_the_same_archive(library: Path, tmp_path: Path) -> None:
+    """Whenever, wherever and in whatever order it was unpacked: an image layer is kept."""
+    archives = []
+    for order in (1, -1):
+        tree = minimal.Tree(tmp_path / f"root{order}")
+        for date, path in enumerate(sorted(library.rglob("*"))[::order], start=1_000_000_000):
+            os.utime(path, (date, date))
+        minimal.pack_standard_library(tree, EXCLUDE)
+        [archive] = tree.root.rglob("*.zip")
+        archives.append(archive.read_bytes())
+        assert not list(tree.root.glob("*.pyc"))
+    assert archives[0] == archives[1]
+
+
+def test_extension_modules_stay_files(library: Path, tree: minimal.Tree) -> None:
+    minimal.pack_standard_library(tree, EXCLUDE)
+    folder = tree.at(library)
+    assert [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()] == [
+        Path("lib-dynload/_ssl.so")
+    ]
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> minimal.Tree:
+    """Return a tree with the standard library of this Python."""
+    tree = minimal.Tree(tmp_path_factory.mktemp("packed") / "root")
+    minimal.pack_standard_library(tree, EXCLUDE)
+    return tree
+
+
+IMPORTS = """
+import importlib, sys, traceback
+sys.path[:] = [{archive!r}, {dynload!r}]
+for name in sys.argv[1:]:
+    module = importlib.import_module(name)
+import asyncio, ctypes, email.message, inspect, json, zoneinfo
+assert json.__file__ == {archive!r} + "/json/__init__.pyc", json.__file__
+assert inspect.getsource(json.dumps).startswith("def dumps(")
+try:
+    json.loads("")
+except ValueError:
+    assert "raise JSONDecodeError" in traceback.format_exc()
+for name in ("tkinter", "ensurepip", "idlelib", "test.support", "antigravity", "pip"):
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        continue
+    raise AssertionError(name)
+print("imported")
+"""
+
+
+def test_the_archive_is_a_standard_library(packed: minimal.Tree) -> None:
+    """Modules come from it as bytecode, tracebacks show their source, the pruned ones are gone."""
+    [archive] = packed.root.rglob("*.zip")
+    dynload = packed.at(Path(sysconfig.get_path("stdlib"), "lib-dynload"))
+    program = IMPORTS.format(archive=str(archive), dynload=str(dynload))
+    modules = ["csv", "decimal", "http.server", "sqlite3.dbapi2", "unittest.mock", "xml.etree"]
+    command = [sys.executable, "-I", "-S", "-c", program, *modules]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "imported\n", done.stderr
+
+
+def test_the_archive_holds_bytecode_beside_every_source(packed: minimal.Tree) -> None:
+    [archive] = packed.root.rglob("*.zip")
+    assert archive.name == f"python{sys.version_info.major}{sys.version_info.minor}.zip"
+    with zipfile.ZipFile(archive) as library:
+        names = set(library.namelist())
+        sources = {name for name in names if name.endswith(".py")}
+        assert {f"{name}c" for name in sources} == {name for name in names if name.endswith("c")}
+        assert {entry.date_time for entry in library.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        # The second word of a .pyc (PEP 552): by hash, and not to be checked.
+        assert library.read("json/__init__.pyc")[4:8] == b"\x01\0\0\0"
+
+
+def test_all_dates_are_one(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    minimal.set_dates(tmp_path)
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        assert path.lstat().st_mtime == 315532800, path
+
+
+def test_users_are_few_and_those_of_the_image(tree: minimal.Tree) -> None:
+    minimal.add_users(tree)
+    lines = (tree.root / "etc/passwd").read_text().splitlines()
+    assert any(line.startswith("root:") for line in lines)
+    assert {line.split(":")[0] for line in lines} <= {"root", "nobody", "app"}
+    assert set(lines) <= set(Path("/etc/passwd").read_text().splitlines())
+
+
+def test_certificates_are_found_where_openssl_looks(
+    tree: minimal.Tree, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = source / "ca-certificates.crt"
+    bundle.write_text("certificates")
+    default = source / "ssl/cert.pem"
+    monkeypatch.setattr(minimal, "CERTIFICATES", bundle)
+    paths = SimpleNamespace(openssl_cafile=str(default))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    minimal.add_certificates(tree)
+    assert tree.at(bundle).read_text() == "certificates"
+    assert tree.at(default).readlink() == bundle
+
+
+def test_a_system_without_certificates_has_none_in_the_image(
+    tree: minimal.Tree, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minimal, "CERTIFICATES", source / "none.crt")
+    minimal.add_certificates(tree)
+    assert list(tree.root.iterdir()) == []
+
+
+@pytest.fixture
+def dpkg(source: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a package database that says who owns the files in ``source``."""
+    folder = source / "var/lib/dpkg"
+    (folder / "info").mkdir(parents=True)
+    (source / "usr/lib").mkdir(parents=True)
+    (source / "lib").symlink_to("usr/lib")
+    for name in ("libone.so.1", "libtwo.so"):
+        (source / "usr/lib" / name).touch()
+    (source / "usr/lib/libone.so").symlink_to("libone.so.1")
+    # Debian's lists name the paths as they were before /usr was merged.
+    for package, path in (
+        ("one", "lib/libone.so.1"),
+        ("one-dev", "usr/lib/libone.so"),
+        ("two:amd64", "usr/lib/libtwo.so"),
+        ("three", "usr/lib/libthree.so"),
+    ):
+        (folder / f"info/{package}.list").write_text(f"/.\n{source}/lib\n{source}/{path}\n")
+    (folder / "status").write_text(
+        "Package: one\nStatus: install ok installed\nDescription: first\n .\n long\n"
+        "\nPackage: one-dev\nStatus: install ok installed\n"
+        "\nPackage: two\nStatus: install ok installed\nVersion: 2\n"
+        "\nPackage: three\nStatus: install ok installed\n"
+    )
+    monkeypatch.setattr(minimal, "DPKG", folder)
+    return folder
+
+
+def records(tree: minimal.Tree, dpkg: Path) -> dict[str, str]:
+    minimal.add_package_records(tree)
+    return {path.name: path.read_text() for path in tree.at(dpkg / "status.d").glob("*")}
+
+
+def test_the_owner_of_a_copied_file_is_recorded(
+    tree: minimal.Tree, source: Path, dpkg: Path
+) -> None:
+    tree.add(source / "lib/libone.so.1")
+    stanza = "Package: one\nStatus: install ok installed\nDescription: first\n .\n long\n"
+    found = records(tree, dpkg)
+    assert found["one"] == stanza
+    assert "two" not in found
+    assert "three" not in found
+
+
+def test_a_package_with_an_architecture_in_its_list_is_recorded(
+    tree: minimal.Tree, source: Path, dpkg: Path
+) -> None:
+    tree.add(source / "usr/lib/libtwo.so")
+    stanza = "Package: two\nStatus: install ok installed\nVersion: 2\n"
+    assert records(tree, dpkg) == {"two": stanza}
+
+
+def test_the_owner_of_a_link_that_was_not_copied_is_not_recorded(
+    tree: minimal.Tree, source: Path, dpkg: Path
+) -> None:
+    """libx.so belongs to libx-dev, and only libx.so.1 of libx1 is in the image."""
+    tree.add(source / "usr/lib/libone.so.1")
+    assert records(tree, dpkg).keys() == {"one"}
+
+
+def test_no_package_is_recorded_where_no_file_of_one_is(tree: minimal.Tree, dpkg: Path) -> None:
+    assert records(tree, dpkg) == {}
+
+
+def test_a_system_without_dpkg_has_no_records(
+    tree: minimal.Tree, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minimal, "DPKG", source / "none")
+    minimal.add_package_records(tree)
+    assert list(tree.root.iterdir()) == []
+
+
+@pytest.mark.skipif(not shutil.which("dpkg-query"), reason="needs dpkg to compare with")
+def test_real_records_are_those_of_the_owners(tree: minimal.Tree) -> None:
+    path = Path("/etc/debian_version")
+    tree.add(path)
+    minimal.add_package_records(tree)
+    owner = subprocess.run(
+        ["dpkg-query", "--search", str(path)], capture_output=True, text=True, check=True
+    ).stdout.split(":")[0]
+    found = {record.name for record in tree.at(minimal.DPKG / "status.d").iterdir()}
+    assert found == {owner}
+    assert tree.at(Path("/usr/share/doc", owner, "copyright")).exists()

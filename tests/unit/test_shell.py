@@ -1,0 +1,178 @@
+"""docker/online.sh and docker/poetry.sh hand the settings of a closed network to a command.
+
+Both name fixed folders of the image; the tests run copies in which these are others.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PROGRAMS = Path(__file__).resolve().parent.parent.parent / "template/docker"
+SHELLS = [["sh"], ["dash"], ["busybox", "sh"], ["bash", "--posix"]]
+
+Run = Callable[..., dict[str, str]]
+
+
+@pytest.fixture(params=[s for s in SHELLS if shutil.which(s[0])], ids=lambda shell: shell[0])
+def shell(request: pytest.FixtureRequest) -> list[str]:
+    """Return the command of a shell."""
+    command: list[str] = request.param
+    return [str(shutil.which(command[0])), *command[1:]]
+
+
+def relocated(name: str, old: str, new: Path) -> Path:
+    """Return a copy of a program in which another folder stands for that of the image."""
+    text = (PROGRAMS / name).read_text(encoding="utf-8")
+    assert old in text
+    program = new / name
+    program.write_text(text.replace(old, str(new)), encoding="utf-8")
+    return program
+
+
+def environment_of(command: list[str], **variables: str) -> dict[str, str]:
+    """Run a command that ends with `env -0` in an empty environment; return what that prints."""
+    done = subprocess.run(
+        command, env={"PATH": os.defpath, **variables}, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.decode().rstrip("\0").split("\0")
+    return {
+        name: value
+        for name, value in (line.split("=", 1) for line in lines)
+        if name not in ("PATH", "PWD", "OLDPWD", "SHLVL", "_")
+    }
+
+
+@pytest.fixture
+def online(shell: list[str], tmp_path: Path) -> Run:
+    """Return a function that runs online.sh with secrets; it returns what the command gets."""
+
+    def run(pip_env: str | None = None, certificates: str | None = None) -> dict[str, str]:
+        program = relocated("online.sh", "/run/secrets", tmp_path)
+        for name, text in (("pip.env", pip_env), ("ca.pem", certificates)):
+            if text is not None:
+                (tmp_path / name).write_text(text, encoding="utf-8")
+        return environment_of([*shell, str(program), "env", "-0"])
+
+    return run
+
+
+@pytest.mark.parametrize("text", [None, "", "\n"], ids=ascii)
+def test_without_settings_nothing_is_set(online: Run, text: str | None) -> None:
+    assert online(text, "" if text is None else None) == {}
+
+
+def test_an_index_reaches_pip_and_uv(online: Run) -> None:
+    assert online("PIP_INDEX_URL=https://a/simple\n") == {
+        "PIP_INDEX_URL": "https://a/simple",
+        "UV_DEFAULT_INDEX": "https://a/simple",
+    }
+
+
+def test_further_indexes_and_trusted_hosts_reach_both(online: Run) -> None:
+    assert online("PIP_EXTRA_INDEX_URL=https://b c\nPIP_TRUSTED_HOST=d e\n") == {
+        "PIP_EXTRA_INDEX_URL": "https://b c",
+        "UV_INDEX": "https://b c",
+        "PIP_TRUSTED_HOST": "d e",
+        "UV_INSECURE_HOST": "d e",
+    }
+
+
+ADDRESSES = [
+    "https://user:p=a=ss@host/simple?a=1&b=2",
+    "https://u:$HOME@host/",
+    "https://u:$(touch hacked)`touch hacked`@host/",
+    "https://u:'single'\"double\"@host/",
+    "https://u:a b  c@host/ ",
+    "https://u:back\\slash\\n@host/",
+    "https://u:*?[a-z]@host/~;|<>#!",
+    "https://ü🌱@host/",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_arrives_as_it_is(online: Run, tmp_path: Path, address: str) -> None:
+    found = online(f"PIP_INDEX_URL={address}\n")
+    assert found["PIP_INDEX_URL"] == found["UV_DEFAULT_INDEX"] == address
+    assert not list(Path.cwd().glob("hacked"))
+    assert not list(tmp_path.glob("hacked"))
+
+
+def test_the_last_line_may_lack_its_end(online: Run) -> None:
+    """PIP_ENV, from the environment, has none."""
+    assert online("PIP_TRUSTED_HOST=a\nPIP_INDEX_URL=b")["PIP_INDEX_URL"] == "b"
+
+
+def test_of_two_lines_the_last_one_counts(online: Run) -> None:
+    """The noxfile writes the environment's settings after those of the file."""
+    found = online("PIP_INDEX_URL=file\nPIP_INDEX_URL=environment\n")
+    assert found["PIP_INDEX_URL"] == found["UV_DEFAULT_INDEX"] == "environment"
+
+
+def test_a_file_with_line_ends_of_windows_is_read(online: Run) -> None:
+    found = online("PIP_INDEX_URL=https://a/simple\r\nPIP_TRUSTED_HOST=a\r\n")
+    assert found["PIP_INDEX_URL"] == "https://a/simple"
+    assert found["UV_INSECURE_HOST"] == "a"
+
+
+def test_other_lines_are_neither_run_nor_set(online: Run, tmp_path: Path) -> None:
+    text = f"# PIP_INDEX_URL=x\ntouch {tmp_path}/hacked\nPATH=/nowhere\nPIP_NO_INDEX=1\n\n=\n"
+    assert online(text) == {}
+    assert not (tmp_path / "hacked").exists()
+
+
+def test_certificates_reach_every_tool_that_goes_online(online: Run, tmp_path: Path) -> None:
+    path = str(tmp_path / "ca.pem")
+    assert online(None, "-----BEGIN CERTIFICATE-----\n") == {
+        "SSL_CERT_FILE": path,
+        "PIP_CERT": path,
+        "REQUESTS_CA_BUNDLE": path,
+    }
+
+
+def test_the_command_keeps_its_arguments_and_its_status(shell: list[str], tmp_path: Path) -> None:
+    program = relocated("online.sh", "/run/secrets", tmp_path)
+    command = [*shell, str(program), sys.executable, "-c"]
+    code = "import sys; print(sys.argv[1:]); sys.exit(7)"
+    arguments = ["two words", "$HOME", "*", ""]
+    done = subprocess.run([*command, code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 7
+    assert done.stdout == f"{arguments}\n"
+
+
+@pytest.fixture
+def poetry(shell: list[str], tmp_path: Path) -> Run:
+    """Return a function that runs poetry.sh; it returns what Poetry gets."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/poetry").write_text('#!/bin/sh\n# A mock of Poetry.\nexec "$@"\n')
+    (tmp_path / "bin/poetry").chmod(0o755)
+    # The Python beside it has the real Poetry, the one of this repository's own tests.
+    (tmp_path / "bin/python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / "bin/python3").chmod(0o755)
+    program = relocated("poetry.sh", "/opt/poetry", tmp_path)
+
+    def run(**variables: str) -> dict[str, str]:
+        return environment_of([*shell, str(program), "env", "-0"], **variables)
+
+    return run
+
+
+def test_poetry_asks_the_index_that_pip_asks(poetry: Run) -> None:
+    found = poetry(PIP_INDEX_URL="https://u:$p & q@a/simple")
+    assert found["POETRY_PYPI_MIRROR_URL"] == "https://u:$p & q@a/simple"
+
+
+def test_poetry_asks_the_simple_api_of_its_own_index_by_default(poetry: Run) -> None:
+    address = poetry()["POETRY_PYPI_MIRROR_URL"]
+    assert re.fullmatch(r"https://[^/]+/simple/?", address)
+
+
+def test_a_mirror_of_poetrys_own_is_kept(poetry: Run) -> None:
+    found = poetry(PIP_INDEX_URL="https://a/simple", POETRY_PYPI_MIRROR_URL="https://m/simple")
+    assert found["POETRY_PYPI_MIRROR_URL"] == "https://m/simple"

@@ -1,0 +1,214 @@
+"""support/: small rules that need no engine."""
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support import SupportError, debian, engine, images, project
+from support.paths import cache, content_key
+
+AWKWARD = [
+    "plain",
+    "two words",
+    "a'b",
+    'a"b',
+    "$HOME",
+    "`id`",
+    "back\\slash",
+    "a\nb",
+    "",
+    "*",
+    "ü;&|",
+]
+
+
+@pytest.mark.parametrize("value", AWKWARD, ids=ascii)
+def test_what_a_shell_evaluates_is_the_value(value: str) -> None:
+    lines = engine.export_lines({"ONE": value, "TWO": "2"})
+    script = f'{lines}\nprintf "%s|%s" "$ONE" "$TWO"'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{value}|2"
+
+
+def test_every_line_is_an_export() -> None:
+    lines = engine.export_lines({"A": "1", "B": "2 3"}).splitlines()
+    assert [shlex.split(line) for line in lines] == [["export", "A=1"], ["export", "B=2 3"]]
+
+
+def test_an_engine_that_answers_already_needs_no_export() -> None:
+    assert engine.export_lines({}) == ""
+
+
+def test_a_key_is_the_same_for_the_same_parts() -> None:
+    assert content_key("a", b"b") == content_key(b"a", "b")
+    assert len(content_key()) == 12
+    assert int(content_key("a"), 16) >= 0
+
+
+@pytest.mark.parametrize(
+    "other", [(), ("a",), ("ab",), ("b", "a"), ("a", "b", ""), ("", "a", "b"), ("a", "B")]
+)
+def test_a_key_tells_parts_apart(other: tuple[str, ...]) -> None:
+    assert content_key("a", "b") != content_key(*other)
+
+
+def test_the_cache_is_where_the_user_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache("engine", "lock") == tmp_path / "seedpod/engine/lock"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.14"])
+def test_the_base_image_is_read_from_the_dockerfile(
+    draft: Callable[..., Path], tmp_path: Path, version: str
+) -> None:
+    folder = draft(tmp_path / "myapp", python_version=version)
+    reference = images.default_reference(folder / "Dockerfile")
+    assert reference == f"python:{version}-slim-trixie"
+
+
+def test_answers_are_given_as_question_and_value() -> None:
+    arguments = ["kind=cli", "runtime=full", "description=a = b", "author_name="]
+    assert project.parse_answers(arguments) == {
+        "kind": "cli",
+        "runtime": "full",
+        "description": "a = b",
+        "author_name": "",
+    }
+    assert project.parse_answers([]) == {}
+
+
+@pytest.mark.parametrize("arguments", [["cli"], ["kind", "=cli"], ["kind=cli", "full"], ["--help"]])
+def test_anything_else_is_refused_with_an_example(arguments: list[str]) -> None:
+    with pytest.raises(SupportError, match="kind=cli runtime=full"):
+        project.parse_answers(arguments)
+
+
+def test_an_answer_to_no_question_is_refused() -> None:
+    """Copier ignores it, and a misspelt answer would build the default."""
+    with pytest.raises(SupportError, match=r"questions are .*kind, "):
+        project.parse_answers(["knid=cli"])
+
+
+@pytest.fixture
+def checkout(
+    template: Path,
+    isolated: Callable[[pytest.MonkeyPatch], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Path]:
+    """Return support's render() on a clone of the tagged template that has been edited since."""
+    isolated(monkeypatch)
+    folder = tmp_path / "checkout"
+    subprocess.run(["git", "clone", "--quiet", str(template), str(folder)], check=True)
+    edited = folder / "template/.gitignore"
+    edited.write_text(edited.read_text() + "edited\n")
+    (folder / "template/untracked").touch()
+    monkeypatch.setattr(project, "REPOSITORY", folder)
+    monkeypatch.setattr(project, "BUILD_FOLDER", tmp_path / "build")
+    return project.render
+
+
+def test_the_template_is_rendered_as_it_stands(checkout: Callable[..., Path]) -> None:
+    """Neither the last release nor the last commit: what is in the working tree now."""
+    folder = checkout({})
+    assert folder.name == "myapp"
+    assert (folder / ".gitignore").read_text().endswith("edited\n")
+    assert (folder / "untracked").exists()
+
+
+def test_an_answer_that_the_template_refuses_is_a_sentence(checkout: Callable[..., Path]) -> None:
+    with pytest.raises(SupportError, match=r"refuses the answers.*lower-case"):
+        checkout({"project_name": "Not This"})
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"kind": "cli", "runtime": "full"},
+        {"python_version": "3.11"},
+        {"project_name": "left-pad"},
+        {"description": "and/or ../.. what"},
+        {"license": "Apache-2.0"},
+    ],
+    ids=lambda answers: next(iter(answers)),
+)
+def test_a_project_goes_by_the_name_in_its_pyproject(
+    checkout: Callable[..., Path], tmp_path: Path, answers: dict[str, str]
+) -> None:
+    """Its images have that name; its folder lies in the build folder, whatever the answers are."""
+    folder = checkout(answers)
+    name = project.Project(folder, {}).name
+    assert f'name = "{name}"\n' in (folder / "pyproject.toml").read_text()
+    assert folder.parent == tmp_path / "build"
+
+
+def test_a_lock_that_fits_outlives_a_rendering(
+    checkout: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = checkout({})
+    (folder / "poetry.lock").write_text("a lock")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    checkout({})
+    assert (folder / "poetry.lock").read_text() == "a lock"
+
+
+def test_a_lock_that_does_not_fit_is_dropped(checkout: Callable[..., Path]) -> None:
+    folder = checkout({})
+    (folder / "poetry.lock").write_text("a lock of another project")
+    checkout({})
+    assert not (folder / "poetry.lock").exists()
+
+
+def test_a_package_source_is_signed_and_of_one_component(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debian, "archive", lambda: "http://deb.example/debian")
+    assert debian.source_line("trixie") == (
+        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
+        "http://deb.example/debian trixie main"
+    )
+    assert debian.source_line("trixie", "deb-src").startswith("deb-src [signed-by=")
+
+
+@pytest.mark.skipif(
+    not shutil.which("apt-get") or debian.host_release() is None, reason="needs a Debian"
+)
+def test_the_archive_is_the_one_that_this_machine_uses() -> None:
+    assert "://" in debian.archive()
+
+
+@pytest.mark.parametrize("reference", ["registry.example/base:latest", "python:3.12-slim-trixie"])
+def test_an_image_without_a_stand_in_is_refused(
+    monkeypatch: pytest.MonkeyPatch, reference: str
+) -> None:
+    monkeypatch.setattr(images, "available", lambda *_: False)
+    with pytest.raises(SupportError, match="PYTHON_IMAGE") as error:
+        images.base_image(reference, {})
+    assert reference in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("version", "refused"),
+    [("20.10.24", True), ("22.06.0", True), ("23.0.0", False), ("dev", False)],
+)
+def test_an_engine_that_is_too_old_is_refused(
+    monkeypatch: pytest.MonkeyPatch, version: str, refused: bool
+) -> None:
+    monkeypatch.setattr(engine, "_server_version", lambda _: version)
+    if refused:
+        with pytest.raises(SupportError, match=f"{version}.*23 or later"):
+            engine.ensure()
+    else:
+        assert engine.ensure() == {}
+
+
+def test_an_address_at_which_nothing_answers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_server_version", lambda _: "")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://nowhere.example:1")
+    with pytest.raises(SupportError, match=r"DOCKER_HOST=tcp://nowhere\.example:1"):
+        engine.ensure()
