@@ -3,8 +3,8 @@
     python3 docker/metadata.py PROJECT OUTPUT
 
 A build step is repeated when a file that it reads changes, so every file holds one fact:
-requirements.txt (the main set), requirements-development.txt (with the development groups) and
-pyproject.toml (what building the project's wheel needs).
+requirements.txt (the main set), requirements-development.txt (with the development groups),
+pyproject.toml (what building the project's wheel needs) and application.txt (the wheel's name).
 """
 
 import json
@@ -62,6 +62,7 @@ def main() -> None:
         }
     except requirements.LockError as error:
         sys.exit(f"{error} Without Nox: docker build --target lock --output . .")
+    files["application.txt"] = f"{pyproject['project']['name']}\n"
     build = build_metadata(pyproject)
     files["pyproject.toml"] = "".join(f"{key} = {toml_value(build[key])}\n" for key in build)
     output.mkdir(parents=True, exist_ok=True)

@@ -2,9 +2,9 @@
 
     python3 docker/minimal.py /opt/venv /minimal
 
-It holds the interpreter, the standard library in one archive with sources and bytecode, every
-shared library that one of these or anything in the virtual environment needs, certificates, time
-zones, users, and the package database entries of all that, so that scanners see what is there.
+It holds the interpreter, the standard library as bytecode, every shared library that one of these
+or anything in the virtual environment needs, certificates, time zones, users, and the package
+database entries of all that, so that scanners see what is there.
 The virtual environment itself is a layer of its own and not copied.
 """
 
@@ -15,11 +15,9 @@ import os
 import py_compile
 import shutil
 import ssl
-import stat
 import subprocess
 import sys
 import sysconfig
-import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -44,7 +42,7 @@ DATA = (
 DATA_EXCLUDE = ("/usr/share/zoneinfo/posix", "/usr/share/zoneinfo/right")
 USERS = ("root", "nobody", "app")
 DPKG = Path("/var/lib/dpkg")
-# The earliest date that an archive can hold (seconds).
+# The date of everything, in seconds: programs that pack files refuse dates before 1980.
 EPOCH = calendar.timegm((1980, 1, 1, 0, 0, 0))
 
 
@@ -69,6 +67,14 @@ class Tree:
         elif path not in self.copied and path.exists():
             shutil.copy2(path, self.at(path))
             self.copied.add(path)
+
+    def compile(self, path: Path) -> None:
+        """Add a module's bytecode in the place of its source."""
+        target = self.at(path.with_suffix(".pyc"))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        py_compile.compile(str(path), str(target), str(path), True, invalidation_mode=unchecked)
+        self.copied.add(path)
 
     def write(self, path: Path, text: str) -> None:
         """Write a generated file."""
@@ -151,55 +157,30 @@ def closure(roots: Iterable[elf.Elf], linker: elf.Linker) -> set[Path]:
     return found
 
 
-def standard_library(exclude: Iterable[str]) -> Iterator[tuple[Path, str]]:
-    """Yield every file of the standard library that is kept, with its path below the library."""
+def standard_library(exclude: Iterable[str]) -> Iterator[Path]:
+    """Yield every file of the standard library that is kept."""
     patterns = list(exclude)
     stdlib = Path(sysconfig.get_path("stdlib"))
     for path in sorted(stdlib.rglob("*")):
         name = path.relative_to(stdlib).as_posix()
         skip = "__pycache__" in name or name.startswith(("site-packages/", "dist-packages/"))
         if path.is_file() and not skip and not any(fnmatch.fnmatch(name, p) for p in patterns):
-            yield path, name
+            yield path
 
 
-def pack_standard_library(tree: Tree, exclude: Iterable[str]) -> None:
-    """Add the standard library: extension modules as files, everything else in one archive.
+def add_standard_library(tree: Tree, exclude: Iterable[str]) -> None:
+    """Add the standard library: its modules as bytecode without the source, the rest as it is.
 
-    The interpreter looks for lib/pythonXY.zip before any folder (Python's documentation, "The
-    initialization of the sys.path module search path"). An archive keeps the sources for
-    tracebacks and is half the size of files with bytecode beside them.
+    A module's bytecode in the place of its source is imported like it (Python's documentation,
+    "Compiled Python files"). With both, the library would be 10 MB larger.
     """
-    version = sysconfig.get_config_var("py_version_nodot")
-    stdlib = Path(sysconfig.get_path("stdlib"))
-    archive = tree.at(stdlib.parent / f"python{version}.zip")
-    archive.parent.mkdir(parents=True, exist_ok=True)
     # The interpreter finds its prefix by this folder, which a build may leave without a module.
-    tree.at(stdlib / "lib-dynload").mkdir(parents=True)
-    compiled = tree.root / "compiled.pyc"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as library:
-        for path, name in standard_library(exclude):
-            if name.startswith("lib-dynload/"):
-                tree.add(path)
-                continue
-            _archive(library, name, path.read_bytes())
-            if path.suffix == ".py":
-                source = str(stdlib.parent / archive.name / name)
-                py_compile.compile(
-                    str(path),
-                    str(compiled),
-                    source,
-                    doraise=True,
-                    invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-                )
-                _archive(library, f"{name}c", compiled.read_bytes())
-    compiled.unlink(missing_ok=True)
-
-
-def _archive(library: zipfile.ZipFile, name: str, data: bytes) -> None:
-    entry = zipfile.ZipInfo(name)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    entry.external_attr = (stat.S_IFREG | 0o644) << 16
-    library.writestr(entry, data)
+    tree.at(Path(sysconfig.get_path("stdlib"), "lib-dynload")).mkdir(parents=True)
+    for path in standard_library(exclude):
+        if path.suffix == ".py":
+            tree.compile(path)
+        else:
+            tree.add(path)
 
 
 def add_users(tree: Tree) -> None:
@@ -269,7 +250,7 @@ def main() -> None:
     environment, root = map(Path, sys.argv[1:])
     exclude = [x for x in EXCLUDE_LIST.read_text().split("\n") if x and not x.startswith("#")]
     tree = Tree(root)
-    pack_standard_library(tree, exclude)
+    add_standard_library(tree, exclude)
     tree.add(base_interpreter(environment))
     add_libraries(tree, environment)
     for name in DATA:

@@ -1,6 +1,7 @@
 """The minimal runtime: a whole Python, and nothing around it."""
 
 import json
+import re
 
 import pytest
 
@@ -8,12 +9,13 @@ from support.images import Layout
 from tests.docker.conftest import Made, Make
 
 LIST_MODULES = """
-import json, os, sys, zipfile
-archive = next(path for path in sys.path if path.endswith(".zip"))
-modules = {name[:-3].removesuffix("/__init__").replace("/", ".")
-           for name in zipfile.ZipFile(archive).namelist() if name.endswith(".py")}
-dynload = next(path for path in sys.path if path.endswith("lib-dynload"))
-modules |= {name.split(".")[0] for name in os.listdir(dynload)}
+import json, os, sysconfig
+stdlib = sysconfig.get_path("stdlib")
+modules = {name.split(".")[0] for name in os.listdir(os.path.join(stdlib, "lib-dynload"))}
+for folder, _, files in os.walk(stdlib):
+    package = os.path.relpath(folder, stdlib).replace("/", ".").removeprefix(".")
+    names = (name.removesuffix(".pyc") for name in files if name.endswith(".pyc"))
+    modules |= {f"{package}.{name}".strip(".").removesuffix(".__init__") for name in names}
 print(json.dumps(sorted(modules)))
 """
 IMPORT_MODULES = """
@@ -60,13 +62,13 @@ def test_it_has_no_shell_and_no_other_program(minimal: Made) -> None:
     assert program.endswith("/python3.13")
 
 
-def test_tracebacks_show_the_lines_of_the_standard_library(minimal: Made) -> None:
+def test_tracebacks_name_the_lines_of_the_standard_library(minimal: Made) -> None:
     output = minimal.python(
         "import json, traceback\n"
         "try: json.loads('no')\n"
         "except ValueError: print(traceback.format_exc())"
     )
-    assert 'raise JSONDecodeError("Expecting value", s, err.value) from None' in output
+    assert re.search(r'python3.13/json/decoder.py", line \d+, in raw_decode', output)
 
 
 def test_certificates_time_zones_users_and_a_folder_for_temporary_files_are_there(

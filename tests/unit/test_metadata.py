@@ -14,7 +14,7 @@ import metadata
 import pytest
 
 LOCKS = Path(__file__).parent / "locks"
-FILES = {"pyproject.toml", "requirements.txt", "requirements-development.txt"}
+FILES = {"application.txt", "pyproject.toml", "requirements.txt", "requirements-development.txt"}
 BUILD = """
 [build-system]
 requires = ["poetry-core>=2.2"]
