@@ -24,6 +24,7 @@ INDEX_SETTINGS = {
     "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
 }
 CERTIFICATE_SETTINGS = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
+CERTIFICATE = next(filter(None, map(os.environ.get, CERTIFICATE_SETTINGS)), None)
 
 
 @nox.session
@@ -105,7 +106,10 @@ def up(session: nox.Session) -> None:
 def install_locked(session: nox.Session) -> None:
     """Install the locked packages, development groups included, and the project itself."""
     metadata = ensure_lock(session)
-    session.install("--require-hashes", "-r", f"{metadata}/requirements-development.txt")
+    # The hashes decide what is installed, so it does not matter which of several indexes has it.
+    strategy = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
+    requirements = f"{metadata}/requirements-development.txt"
+    session.install("--require-hashes", "--requirement", requirements, env=strategy)
     session.install("--no-deps", "--editable", ".")
 
 
@@ -133,9 +137,8 @@ def build(session: nox.Session, stage: str, *options: str) -> None:
     settings = [f"--build-arg={name}={value}" for name, value in host_user().items()]
     if "PYTHON_IMAGE" in os.environ:
         settings.append(f"--build-arg=PYTHON_IMAGE={os.environ['PYTHON_IMAGE']}")
-    certificate = next(filter(None, map(os.environ.get, CERTIFICATE_SETTINGS)), None)
-    if certificate:
-        settings.append(f"--secret=id=ca.pem,src={certificate}")
+    if CERTIFICATE:
+        settings.append(f"--secret=id=ca.pem,src={CERTIFICATE}")
     settings.append("--secret=id=pip.env,env=PIP_ENV")
     docker(session, "build", f"--target={stage}", *settings, *options, ".")
 
@@ -163,15 +166,18 @@ def host_user() -> dict[str, str]:
     return {"HOST_UID": str(os.getuid()), "HOST_GID": str(os.getgid())}
 
 
-def use_index_settings() -> None:
-    """Let pip and uv on this machine use the package index that pip.env or pip's variables name."""
+def use_network_settings() -> None:
+    """Let pip and uv on this machine use the index that pip.env or pip's own variables name."""
     file = Path("pip.env")
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    for name, value in (line.split("=", 1) for line in lines if "=" in line):
-        os.environ.setdefault(name, value)
+    for name, _, value in (line.partition("=") for line in lines):
+        if name in INDEX_SETTINGS:
+            os.environ.setdefault(name, value)
     for name, uv_name in INDEX_SETTINGS.items():
         if os.environ.get(name):
             os.environ.setdefault(uv_name, os.environ[name])
+    if CERTIFICATE:
+        os.environ.setdefault("SSL_CERT_FILE", CERTIFICATE)
 
 
-use_index_settings()
+use_network_settings()

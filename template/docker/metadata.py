@@ -4,7 +4,7 @@
 
 A build step is repeated when a file that it reads changes, so every file holds one fact:
 requirements.txt (the main set), requirements-development.txt (with the development groups),
-pyproject.toml (what building the project's wheel needs) and application.txt (the wheel's name).
+pyproject.toml (what building the project's wheel needs) and application.txt (the project's name).
 """
 
 import json
