@@ -1,42 +1,182 @@
-"""What a push to a registry sends."""
+"""What a push to a registry sends: computed, and counted by a registry that receives it.
 
-import gzip
-import hashlib
+The parts of an image are those of the OCI image specification: compressed layers, a configuration
+and a manifest that names them. All figures are bytes of content, without HTTP's own headers.
+"""
+
 import json
+import socket
 import subprocess
 import tarfile
+import tempfile
+import time
+import urllib.request
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
 
+from support import SupportError, debian
 from support.project import Project
 
+REGISTRY_PACKAGE = "docker-registry"
+START_SECONDS = 20
+CHUNK = 1 << 20
+GZIP = b"\x1f\x8b"
+# For zlib: Docker's own level, and a gzip header around the data.
+LEVEL, GZIP_WINDOW = 6, 31
+LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
-def bytes_to_push(project: Project, known: str, image: str) -> int:
+
+def bytes_to_push(project: Project, known: str | None, image: str) -> int:
     """Return the bytes that pushing ``image`` sends to a registry that has the image ``known``.
 
-    Those are the compressed layers that are new and the image's configuration (OCI image
-    specification, "manifest"); the manifest itself, about two kilobytes, is counted too.
+    With None the registry has nothing, and the result is what it will store of the image.
     """
-    old = set(_layers(project, known))
-    new = [digest for digest in _layers(project, image) if digest not in old]
-    configuration = project.docker("image", "inspect", image)
-    return sum(_compressed_layers(project, image, set(new))) + len(json.dumps(configuration))
+    present = set(_layer_digests(project, known)) if known else set()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "image.tar")
+        project.docker("save", "--output", str(file), image)
+        with tarfile.open(file) as archive:
+            index = json.load(_open(archive, "manifest.json"))[0]
+            configuration = _open(archive, index["Config"]).read()
+            digests = json.loads(configuration)["rootfs"]["diff_ids"]
+            new = {
+                digest: _compressed(_open(archive, name))
+                for digest, name in dict(zip(digests, index["Layers"], strict=True)).items()
+                if digest not in present
+            }
+    sizes = [(digest, new.get(digest, 0)) for digest in digests]
+    return sum(new.values()) + len(configuration) + len(_manifest(sizes, len(configuration)))
 
 
-def _layers(project: Project, image: str) -> list[str]:
+def _layer_digests(project: Project, image: str) -> list[str]:
     text = project.docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", image)
-    layers: list[str] = json.loads(text)
-    return layers
+    digests: list[str] = json.loads(text)
+    return digests
 
 
-def _compressed_layers(project: Project, image: str, wanted: set[str]) -> list[int]:
-    """Return the size as gzip of each layer of ``image`` whose digest is in ``wanted``."""
-    sizes = []
-    command = ["docker", "save", image]
-    with subprocess.Popen(command, env=project.environment(), stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
-            for member in archive:
-                content = archive.extractfile(member)
-                data = content.read() if content else b""
-                if f"sha256:{hashlib.sha256(data).hexdigest()}" in wanted:
-                    sizes.append(len(gzip.compress(data, mtime=0)))
-    return sizes
+def _open(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    file = archive.extractfile(name)
+    assert file is not None, f"{name} is a file"
+    return file
+
+
+def _compressed(layer: IO[bytes]) -> int:
+    """Return the size of a layer as it is sent; some engines keep layers compressed."""
+    start = layer.read(len(GZIP))
+    layer.seek(0)
+    if start == GZIP:
+        return layer.seek(0, 2)
+    compressor, size = zlib.compressobj(LEVEL, wbits=GZIP_WINDOW), 0
+    while chunk := layer.read(CHUNK):
+        size += len(compressor.compress(chunk))
+    return size + len(compressor.flush())
+
+
+def _manifest(layers: list[tuple[str, int]], configuration: int) -> str:
+    """Return a manifest as long as the one that Docker sends; digests all have one length."""
+
+    def entry(kind: str, digest: str, size: int) -> dict[str, Any]:
+        return {"mediaType": kind, "size": size, "digest": digest}
+
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": entry(
+            "application/vnd.docker.container.image.v1+json", layers[0][0], configuration
+        ),
+        "layers": [entry(LAYER_TYPE, digest, size) for digest, size in layers],
+    }
+    return json.dumps(manifest, indent=3)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A running registry and the folder where it stores what it receives."""
+
+    address: str
+    storage: Path
+
+    def push(self, project: Project, image: str) -> int:
+        """Push ``image`` and return how many bytes arrived that the registry did not have."""
+        before = self.stored()
+        name = f"{self.address}/{image}"
+        project.docker("tag", image, name)
+        try:
+            project.docker("push", "--quiet", name)
+        finally:
+            project.docker("rmi", name)
+        return self.stored() - before
+
+    def stored(self) -> int:
+        """Return the bytes of all layers, configurations and manifests in the registry."""
+        return sum(file.stat().st_size for file in self.storage.glob("**/blobs/sha256/*/*/data"))
+
+
+@contextmanager
+def registry() -> Iterator[Registry]:
+    """Run an empty registry on the loopback interface, which engines trust without TLS.
+
+    It is Debian's package, unpacked into a temporary folder. Raises SupportError where that package
+    cannot be had or does not start.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        address, storage = f"127.0.0.1:{_free_port()}", folder / "storage"
+        configuration = {
+            "version": "0.1",
+            "log": {"level": "error"},
+            "storage": {"filesystem": {"rootdirectory": str(storage)}},
+            "http": {"addr": address},
+        }
+        # The configuration is YAML, which JSON is a part of.
+        (folder / "config.yml").write_text(json.dumps(configuration))
+        command = [str(_program(folder)), "serve", str(folder / "config.yml")]
+        with (
+            (folder / "log").open("wb") as log,
+            subprocess.Popen(command, stdout=log, stderr=log) as process,
+        ):
+            try:
+                _wait(process, f"http://{address}/v2/", folder / "log")
+                yield Registry(address, storage)
+            finally:
+                process.terminate()
+
+
+def _program(folder: Path) -> Path:
+    """Return the registry's program, from the host's own release, unpacked into ``folder``."""
+    release = debian.host_release()
+    if release is None:
+        raise SupportError(
+            "The registry that counts what a push sends is Debian's. Run this on a Debian machine."
+        )
+    packages = folder / "packages"
+    packages.mkdir()
+    debian.Apt(release, folder / "apt").download([REGISTRY_PACKAGE], packages)
+    debian.unpack(packages.glob("*.deb"), folder / "program")
+    return folder / "program/usr/bin/docker-registry"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    """Wait until the registry answers; SupportError if it ends or takes too long."""
+    # A proxy that the environment names is not for the loopback interface.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            opener.open(address, timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise SupportError(f"The registry does not start. Mend what it reported: {log.read_text()}")
