@@ -47,7 +47,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure times and sizes against a uv-based Dockerfile, side by side."""
+    """Measure times and sizes against uv-based Dockerfiles, side by side (-- ROUNDS)."""
     support(session, "bench", *session.posargs)
 
 
