@@ -69,7 +69,7 @@ CAUSES = (
         "Correct SSL_CERT_FILE, or unset it.",
     ),
     (
-        r"current Python version \(([\d.]+)\) does not satisfy"
+        r"[Cc]urrent Python version \(([\d.]+)\) (?:does not satisfy|is not allowed)"
         r"|Python version ([\d.]+) is not supported by the project",
         "The base image has Python {}, which requires-python in pyproject.toml excludes.",
         "Name another image in PYTHON_IMAGE, or change requires-python and lock again.",

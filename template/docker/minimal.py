@@ -122,7 +122,9 @@ def library_folders() -> list[Path]:
     listing = subprocess.run(
         ["/sbin/ldconfig", "--print-cache"], check=True, capture_output=True, text=True
     ).stdout
-    found = [Path(line.split(" => ")[1]).parent for line in listing.splitlines() if " => " in line]
+    files = [line.split(" => ")[1] for line in listing.splitlines() if " => " in line]
+    # Variants for newer processors would tie the image to the machine that builds it.
+    found = [Path(file).parent for file in files if "glibc-hwcaps" not in file]
     return list(dict.fromkeys(found))
 
 
