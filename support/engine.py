@@ -221,10 +221,12 @@ def _running_process() -> int | None:
 
 
 def _processes(name: str) -> Iterator[int]:
-    """Yield the processes whose program is called ``name`` (proc(5), comm)."""
+    """Yield the running processes whose program is called ``name`` (proc(5), comm)."""
     for comm in Path("/proc").glob("[0-9]*/comm"):
         try:
-            if comm.read_text().strip() == name:
+            # A process that has ended and waits for its parent has no command line any more.
+            running = (comm.parent / "cmdline").read_bytes() != b""
+            if running and comm.read_text().strip() == name:
                 yield int(comm.parent.name)
         except OSError:
             continue

@@ -1,5 +1,6 @@
 """support/: small rules that need no engine."""
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -212,3 +213,12 @@ def test_an_address_at_which_nothing_answers_is_named(monkeypatch: pytest.Monkey
     monkeypatch.setenv("DOCKER_HOST", "tcp://nowhere.example:1")
     with pytest.raises(SupportError, match=r"DOCKER_HOST=tcp://nowhere\.example:1"):
         engine.ensure()
+
+
+def test_a_process_that_has_ended_is_not_taken_for_an_engine() -> None:
+    """An engine that was stopped stays in the process table until its parent looks at it."""
+    with subprocess.Popen(["sleep", "60"]) as child:
+        assert child.pid in set(engine._processes("sleep"))
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert child.pid not in set(engine._processes("sleep"))
