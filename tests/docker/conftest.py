@@ -1,7 +1,6 @@
 """Images that the engine tests share: each combination is rendered, locked and built once."""
 
 import itertools
-import os
 import shutil
 import subprocess
 import time
@@ -183,4 +182,3 @@ def no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the sessions of a project apart from the session that runs these tests."""
     for name in ("NOXSESSION", "HOST_UID", "HOST_GID", "PORT", "PIP_ENV"):
         monkeypatch.delenv(name, raising=False)
-    assert "PATH" in os.environ
