@@ -2,15 +2,13 @@
 
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.table import Table
 
-from support import SupportError, engine, images
+from support import engine, images, waiting
 from support.project import Project, render
 from support.transfer import bytes_to_push
 
@@ -54,25 +52,9 @@ def _ask(project: Project) -> str:
     container = project.docker("run", "--detach", *HARDENED, "--publish", "127.0.0.1::8000", image)
     try:
         address = project.docker("port", container, "8000")
-        return _fetch(f"http://{address}/")
+        return waiting.fetch(f"http://{address}/", START_SECONDS)
     finally:
         project.docker("rm", "--force", container)
-
-
-def _fetch(address: str) -> str:
-    """Return the body served at ``address``; SupportError if nothing answers in time."""
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=5) as response:
-                return str(response.read().decode())
-        except (urllib.error.URLError, ConnectionError) as error:
-            if time.monotonic() > deadline:
-                raise SupportError(
-                    f"The container does not answer at {address} ({error}). "
-                    "Run it by hand and read its log."
-                ) from error
-            time.sleep(0.05)
 
 
 def _edit_and_rebuild(project: Project) -> int:

@@ -14,12 +14,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from support import SupportError, debian
+from support import SupportError, debian, waiting
 from support.paths import cache, content_key
 
 DOCKER_RELEASE = "trixie"
@@ -244,11 +243,8 @@ def _locked() -> Iterator[None]:
 
 def _wait(condition: Callable[[], bool], seconds: float, message: str) -> None:
     """Wait until ``condition()`` holds; raise SupportError after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SupportError(f"{message} {INSTALL_HINT}")
-        time.sleep(0.1)
+    if not waiting.until(condition, seconds):
+        raise SupportError(f"{message} {INSTALL_HINT}")
 
 
 def _host_release() -> str:

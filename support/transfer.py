@@ -9,8 +9,6 @@ import socket
 import subprocess
 import tarfile
 import tempfile
-import time
-import urllib.request
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from support import SupportError, debian
+from support import SupportError, debian, waiting
 from support.project import Project
 
 REGISTRY_PACKAGE = "docker-registry"
@@ -169,14 +167,14 @@ def _free_port() -> int:
 
 def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
     """Wait until the registry answers; SupportError if it ends or takes too long."""
-    # A proxy that the environment names is not for the loopback interface.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
+
+    def answers() -> bool:
         try:
-            opener.open(address, timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise SupportError(f"The registry does not start. Mend what it reported: {log.read_text()}")
+            waiting.fetch(address, 0)
+        except SupportError:
+            return False
+        return True
+
+    waiting.until(lambda: process.poll() is not None or answers(), START_SECONDS)
+    if process.poll() is not None or not answers():
+        raise SupportError(f"The registry does not start. Mend what it reported: {log.read_text()}")

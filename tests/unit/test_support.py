@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support import SupportError, debian, engine, images, project
+from support import SupportError, debian, engine, images, project, waiting
 from support.paths import cache, content_key
 
 AWKWARD = [
@@ -218,7 +218,18 @@ def test_an_address_at_which_nothing_answers_is_named(monkeypatch: pytest.Monkey
 def test_a_process_that_has_ended_is_not_taken_for_an_engine() -> None:
     """An engine that was stopped stays in the process table until its parent looks at it."""
     with subprocess.Popen(["sleep", "60"]) as child:
-        assert child.pid in set(engine._processes("sleep"))
+        assert waiting.until(lambda: child.pid in set(engine._processes("sleep")), 10)
         child.kill()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         assert child.pid not in set(engine._processes("sleep"))
+
+
+def test_waiting_ends_with_the_condition_or_with_the_time() -> None:
+    answers = iter([False, False, True])
+    assert waiting.until(lambda: next(answers), 60)
+    assert not waiting.until(lambda: False, 0.01)
+
+
+def test_an_address_that_does_not_answer_is_named() -> None:
+    with pytest.raises(SupportError, match=r"127\.0\.0\.1:1/ does not answer .* Read the log"):
+        waiting.fetch("http://127.0.0.1:1/", 0)
