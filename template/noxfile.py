@@ -11,7 +11,15 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "typecheck", "tests", "docker_test", "docker_prod", "docker_size"]
+nox.options.sessions = [
+    "lint",
+    "typecheck",
+    "tests",
+    "docker_test",
+    "sys_check",
+    "docker_prod",
+    "docker_size",
+]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 NAME = PYPROJECT["project"]["name"]
@@ -23,6 +31,7 @@ INDEX_SETTINGS = {
     "PIP_EXTRA_INDEX_URL": "UV_INDEX",
     "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
 }
+NOX = (sys.executable, "-m", "nox", "--session")
 CERTIFICATE_SETTINGS = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 CERTIFICATE = next(filter(None, map(os.environ.get, CERTIFICATE_SETTINGS)), None)
 
@@ -63,6 +72,29 @@ def lock(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def sys_lock(session: nox.Session) -> None:
+    """Write sys.lock, the exact system packages of the image (-- --check to compare only)."""
+    folder = session.create_tmp()
+    build(session, "system-lock", "--no-cache-filter=system-locking", f"--output={folder}")
+    run_program(session, "system_lock", f"{folder}/resolved.json", *session.posargs)
+
+
+@nox.session
+def sys_check(session: nox.Session) -> None:
+    """Hold the declared system packages against what the image needs (-- --fix to declare it)."""
+    if session.posargs not in ([], ["--fix"]):
+        session.error("Usage: nox -s sys_check [-- --fix]")
+    report = system_report(session)
+    if session.posargs:
+        session.install("tomlkit>=0.13,<1")
+        session.run("python", "docker/system_fix.py", report, "pyproject.toml")
+        if Path("sys.lock").exists():
+            session.run(*NOX, "sys_lock", external=True)
+        report = system_report(session)
+    run_program(session, "system_check", report)
+
+
+@nox.session(venv_backend="none")
 def docker_dev(session: nox.Session) -> None:
     """Build the development image (-- OPTIONS of docker build)."""
     build_locked(session, "development", *session.posargs)
@@ -71,6 +103,7 @@ def docker_dev(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def docker_test(session: nox.Session) -> None:
     """Run the tests in the image, against the production packages (-- OPTIONS of pytest)."""
+    run_program(session, "system_check", system_report(session), "missing")
     build_locked(session, "test")
     pytest = ["pytest", "-p", "no:cacheprovider", *session.posargs]
     docker(session, "run", "--rm", "--init", f"{NAME}:test", *pytest)
@@ -120,10 +153,18 @@ def ensure_lock(session: nox.Session) -> str:
     """
     if not Path("poetry.lock").exists():
         session.log("There is no poetry.lock yet: locking first.")
-        session.run(sys.executable, "-m", "nox", "--session", "lock", external=True)
+        session.run(*NOX, "lock", external=True)
     folder = session.create_tmp()
     run_program(session, "metadata", ".", folder)
     return folder
+
+
+def system_report(session: nox.Session) -> str:
+    """Return a file that compares the declared system packages with what the image needs."""
+    ensure_lock(session)
+    folder = session.create_tmp()
+    build(session, "system-report", f"--output={folder}")
+    return f"{folder}/report.json"
 
 
 def build_locked(session: nox.Session, stage: str, *options: str) -> None:

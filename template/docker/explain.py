@@ -15,6 +15,20 @@ from collections.abc import Iterable
 KEPT_LINES = 200
 # What the client's messages mean: an expression, whose group stands for {}, a problem, a remedy.
 CAUSES = (
+    # What a program of this folder reports, behind BuildKit's time stamp, has both sentences.
+    (r"^(?:#\d+ )?[\d.]+ (System packages: .+)$", "{}", ""),
+    (
+        r"fatal error: (\S+\.h(?:pp)?): No such file",
+        "A wheel is compiled here, and the header {} is missing.",
+        "Declare the package that has it in dev-dependencies of [tool.sys] in pyproject.toml.",
+    ),
+    (
+        r"command '(\S+)' failed: No such file|unable to execute '(\S+)': No such file"
+        r"|(pg_config|mysql_config|pkg-config)(?: executable)?:? (?:is required|not found)"
+        r"|No module named '(pkg-config)'|Can not find valid (pkg-config) name",
+        "A wheel is compiled here, and the program {} is missing.",
+        "Declare the package that has it in dev-dependencies of [tool.sys] in pyproject.toml.",
+    ),
     (
         r"Cannot connect to the Docker daemon|error during connect|failed to connect to the docker"
         r"|daemon is not running",
@@ -92,10 +106,10 @@ def explain(lines: Iterable[str]) -> str | None:
     """Return what is wrong and what to do, judged by the last lines of output; None if unknown."""
     text = "\n".join(lines) + "\n"
     for expression, problem, remedy in CAUSES:
-        found = re.search(expression, text)
+        found = re.search(expression, text, flags=re.MULTILINE)
         if found:
             subject = next((group for group in found.groups() if group), "")
-            return f"{problem.format(subject)} {remedy}"
+            return f"{problem.format(subject)} {remedy}".rstrip()
     return None
 
 

@@ -4,7 +4,9 @@
 
 A build step is repeated when a file that it reads changes, so every file holds one fact:
 requirements.txt (the main set), requirements-development.txt (with the development groups),
-pyproject.toml (what building the project's wheel needs) and application.txt (the project's name).
+no-binary.txt (what is compiled though there is a wheel), pyproject.toml (what building the
+project's wheel needs) and application.txt (the project's name). docker/system.py adds the system
+packages; here their declaration is checked, on the host before anything is built.
 """
 
 import json
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import requirements
+import system
 
 # The README is the package's description on an index; in an image nobody reads it.
 BUILD_TABLES = ("build-system", "project")
@@ -54,14 +57,25 @@ def main() -> None:
         lock = requirements.load(project)
         # The settings of the project's image, from [tool.seedpod] in pyproject.toml.
         pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-        extras = pyproject.get("tool", {}).get("seedpod", {}).get("extras", [])
+        settings = pyproject.get("tool", {}).get("seedpod", {})
+        extras = settings.get("extras", [])
+        no_binary = settings.get("wheels", {}).get("no-binary", [])
         development = [requirements.MAIN, *requirements.default_groups(lock)]
         files = {
             "requirements.txt": requirements.requirements(lock, [requirements.MAIN], extras),
             "requirements-development.txt": requirements.requirements(lock, development, extras),
         }
+        system.load(pyproject)
+        if not isinstance(no_binary, list) or not all(isinstance(x, str) for x in no_binary):
+            sys.exit(
+                f"no-binary in [tool.seedpod.wheels] is {no_binary!r}. "
+                'Write a list of names like ["lxml"].'
+            )
     except requirements.LockError as error:
         sys.exit(f"{error} Without Nox: docker build --target lock --output . .")
+    except system.DeclarationError as error:
+        sys.exit(f"System packages: {error}")
+    files["no-binary.txt"] = "".join(f"--no-binary {name}\n" for name in no_binary)
     files["application.txt"] = f"{pyproject['project']['name']}\n"
     build = build_metadata(pyproject)
     files["pyproject.toml"] = "".join(f"{key} = {toml_value(build[key])}\n" for key in build)

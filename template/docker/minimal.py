@@ -1,16 +1,17 @@
 """Assemble the root file system of the minimal runtime: a Python without a distribution around it.
 
-    python3 docker/minimal.py /opt/venv /minimal
+    python3 docker/minimal.py /opt/venv packages.json /minimal
 
-It holds the interpreter, the standard library as bytecode, every shared library that one of these
-or anything in the virtual environment needs, certificates, time zones, users, and the package
-database entries of all that, so that scanners see what is there.
+It holds the interpreter, the standard library as bytecode, the system packages in the list with
+what they depend on, every shared library that one of these or anything in the virtual environment
+needs, certificates, time zones, users, and the package database entries of all that, so that
+scanners see what is there.
 The virtual environment itself is a layer of its own and not copied.
 """
 
 import calendar
 import fnmatch
-import functools
+import json
 import os
 import py_compile
 import shutil
@@ -22,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import elf
+from packages import Database
 
 EXCLUDE_LIST = Path(__file__).with_name("stdlib-exclude.txt")
 # Loaded by the C library at run time, so that no ELF file names it: ending a thread unwinds it.
@@ -41,7 +43,8 @@ DATA = (
 # Second copies of all time zones, for systems that count leap seconds.
 DATA_EXCLUDE = ("/usr/share/zoneinfo/posix", "/usr/share/zoneinfo/right")
 USERS = ("root", "nobody", "app")
-DPKG = Path("/var/lib/dpkg")
+# Of declared packages: what nothing loads. Licences are added with the packages' records.
+UNREAD = tuple(f"/usr/share/{name}/" for name in ("bug", "doc", "info", "lintian", "man"))
 # The date of everything, in seconds: programs that pack files refuse dates before 1980.
 EPOCH = calendar.timegm((1980, 1, 1, 0, 0, 0))
 
@@ -67,6 +70,13 @@ class Tree:
         elif path not in self.copied and path.exists():
             shutil.copy2(path, self.at(path))
             self.copied.add(path)
+
+    def add_entry(self, path: Path) -> None:
+        """Copy what is at ``path``; of a folder the folder alone, and nothing if it is gone."""
+        if path.is_dir():
+            self._follow(path)
+        elif os.path.lexists(path):
+            self.add(path)
 
     def compile(self, path: Path) -> None:
         """Add a module's bytecode in the place of its source."""
@@ -117,48 +127,6 @@ def base_interpreter(environment: Path) -> Path:
     return path
 
 
-def library_folders() -> list[Path]:
-    """Return the folders that the dynamic linker searches, from its own cache (ldconfig(8))."""
-    listing = subprocess.run(
-        ["/sbin/ldconfig", "--print-cache"], check=True, capture_output=True, text=True
-    ).stdout
-    files = [line.split(" => ")[1] for line in listing.splitlines() if " => " in line]
-    # Variants for newer processors would tie the image to the machine that builds it.
-    found = [Path(file).parent for file in files if "glibc-hwcaps" not in file]
-    return list(dict.fromkeys(found))
-
-
-def elf_files(folders: Iterable[Path]) -> Iterator[elf.Elf]:
-    """Yield every program and shared library below ``folders``."""
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.is_symlink() and (found := elf.read(path)):
-                yield found
-
-
-def closure(roots: Iterable[elf.Elf], linker: elf.Linker) -> set[Path]:
-    """Return the libraries and dynamic linkers that ``roots`` need, directly or not.
-
-    A library that is nowhere is reported and passed over: an extension module whose optional
-    library is missing fails when it is imported, here as in the full runtime.
-    """
-    found: set[Path] = set()
-    waiting = list(roots)
-    while waiting:
-        user = waiting.pop()
-        names = [*user.needed, *([user.interpreter] if user.interpreter else [])]
-        for name in names:
-            library = linker.find(name, user)
-            if library is None:
-                print(f"{user.path} needs {name}, which is not in this image.", file=sys.stderr)
-            elif library not in found:
-                found.add(library)
-                needed = elf.read(library)
-                assert needed is not None, "found by the linker"
-                waiting.append(needed)
-    return found
-
-
 def standard_library(exclude: Iterable[str]) -> Iterator[Path]:
     """Yield every file of the standard library that is kept."""
     patterns = list(exclude)
@@ -203,29 +171,23 @@ def add_certificates(tree: Tree) -> None:
             tree.at(default).symlink_to(CERTIFICATES)
 
 
-def add_package_records(tree: Tree) -> None:
-    """Add the records of the Debian packages that copied files belong to, with their licences.
+def add_packages(tree: Tree, database: Database, names: Iterable[str]) -> None:
+    """Add packages and what they depend on, whole: what they load by name no ELF file tells."""
+    for name in sorted(database.closure(names)):
+        for path in database.files(name):
+            if not str(path).startswith(UNREAD):
+                tree.add_entry(path)
 
-    One file for each package in status.d is what scanners read in images without dpkg's own
-    database (the convention of the distroless images).
-    """
-    if not DPKG.exists():
-        return
-    # A link belongs to the package that has the link: only the folders of a path are resolved.
-    real = functools.cache(os.path.realpath)
-    copied = set(map(str, tree.copied))
-    owners = set()
-    for listing in sorted((DPKG / "info").glob("*.list")):
-        paths = map(os.path.split, listing.read_text().splitlines())
-        if any(os.path.join(real(folder), name) in copied for folder, name in paths):
-            owners.add(listing.stem.split(":")[0])
-    for stanza in (DPKG / "status").read_text().strip().split("\n\n"):
-        package = stanza.split("\n", 1)[0].removeprefix("Package: ")
-        if package in owners:
-            tree.write(DPKG / "status.d" / package, f"{stanza}\n")
-            licence = Path("/usr/share/doc", package, "copyright")
-            if licence.is_file():
-                tree.add(licence)
+
+def add_package_records(tree: Tree, database: Database) -> None:
+    """Add the records of the packages that copied files belong to, with their licences."""
+    owners = {owner for path in tree.copied if (owner := database.owner(path))}
+    for path, text in database.records(owners).items():
+        tree.write(path, text)
+    for name in sorted(owners):
+        licence = Path("/usr/share/doc", name, "copyright")
+        if licence.is_file():
+            tree.add(licence)
 
 
 def set_dates(root: Path) -> None:
@@ -235,25 +197,34 @@ def set_dates(root: Path) -> None:
 
 
 def add_libraries(tree: Tree, environment: Path) -> None:
-    """Add the shared libraries that programs in the tree and the virtual environment need."""
-    linker = elf.Linker(library_folders())
-    users = list(elf_files((tree.root, environment)))
-    libraries = closure(users, linker)
+    """Add the shared libraries that programs in the tree and the virtual environment need.
+
+    A library that is nowhere is reported and passed over: an extension module whose optional
+    library is missing fails when it is imported, here as in the full runtime.
+    """
+    own = list(elf.files([environment]))
+    # Read where they come from: a search path may be relative to where a file is.
+    copied = (elf.read(path) for path in sorted(tree.copied) if path.is_file())
+    users = [*filter(None, copied), *own]
+    linker = elf.Linker.of_this_system([user.path for user in own])
+    needed = elf.closure(users, linker)
+    for name, needing in needed.missing.items():
+        print(f"{needing[0].path} needs {name}, which is not in this image.", file=sys.stderr)
     unwinder = linker.find(UNWINDER, users[0])
-    if unwinder:
-        libraries.add(unwinder)
-    for path in sorted(libraries):
+    for path in sorted({*needed.found, *([unwinder] if unwinder else [])}):
         if not path.is_relative_to(environment):
             tree.add(path)
 
 
 def main() -> None:
-    """Assemble the runtime for the virtual environment named first in the folder named second."""
-    environment, root = map(Path, sys.argv[1:])
+    """Assemble the runtime for a virtual environment and a list of packages in a folder."""
+    environment, packages, root = map(Path, sys.argv[1:])
     exclude = [x for x in EXCLUDE_LIST.read_text().split("\n") if x and not x.startswith("#")]
+    database = Database()
     tree = Tree(root)
     add_standard_library(tree, exclude)
     tree.add(base_interpreter(environment))
+    add_packages(tree, database, json.loads(packages.read_text()).get("packages", ()))
     add_libraries(tree, environment)
     for name in DATA:
         if os.path.exists(name):
@@ -262,9 +233,10 @@ def main() -> None:
         shutil.rmtree(tree.at(Path(name)), ignore_errors=True)
     add_certificates(tree)
     add_users(tree)
-    add_package_records(tree)
-    subprocess.run(["/sbin/ldconfig", "-r", str(root)], check=True)
-    tree.at(Path("/tmp")).mkdir()
+    add_package_records(tree, database)
+    if tree.at(Path("/etc/ld.so.conf")).exists():
+        subprocess.run(["/sbin/ldconfig", "-r", str(root)], check=True)
+    tree.at(Path("/tmp")).mkdir(exist_ok=True)
     set_dates(root)
     tree.at(Path("/tmp")).chmod(0o1777)
 

@@ -23,14 +23,23 @@ ALWAYS = {
     "docker-compose.yml",
     "docker/elf.py",
     "docker/explain.py",
+    "docker/install.py",
+    "docker/managers.py",
     "docker/metadata.py",
     "docker/minimal.py",
     "docker/online.sh",
+    "docker/packages.py",
     "docker/poetry.sh",
     "docker/poetry.txt",
     "docker/requirements.py",
     "docker/sizes.py",
     "docker/stdlib-exclude.txt",
+    "docker/system.py",
+    "docker/system_check.py",
+    "docker/system_fix.py",
+    "docker/system_lock.py",
+    "docker/system_report.py",
+    "docker/system_resolve.py",
     "docker/tools.txt",
     "noxfile.py",
     "pyproject.toml",
@@ -133,7 +142,7 @@ def test_no_file_without_a_final_newline_and_none_with_trailing_space(project: P
         assert not re.search(r"[ \t]$", text, flags=re.MULTILINE), name
 
 
-@pytest.mark.parametrize(("name", "most"), [("template/noxfile.py", 200), ("copier.yml", 170)])
+@pytest.mark.parametrize(("name", "most"), [("template/noxfile.py", 225), ("copier.yml", 170)])
 def test_what_an_owner_has_to_read_stays_short(template: Path, name: str, most: int) -> None:
     assert len((template / name).read_text(encoding="utf-8").splitlines()) <= most
 

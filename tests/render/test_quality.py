@@ -1,6 +1,7 @@
 """A new project is clean: every file parses and passes the checks of the project itself."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -82,6 +83,20 @@ def test_every_file_that_the_dockerfile_copies_gets_past_dockerignore(project: P
             for source in words[1:-1]:
                 name = source.replace("[", "").replace("]", "").split("/")[0]
                 assert name in allowed, line
+
+
+def test_every_program_in_the_image_has_the_modules_that_it_imports(project: Path) -> None:
+    """A stage gets the programs that it runs, and an edit of another one does not rebuild it."""
+    modules = {path.stem for path in project.glob("docker/*.py")}
+    dockerfile = (project / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    instructions = [line for line in dockerfile.splitlines() if line.startswith("COPY docker/")]
+    assert instructions
+    for instruction in instructions:
+        copied = {Path(word).stem for word in instruction.split() if word.endswith(".py")}
+        for name in copied:
+            source = (project / "docker" / f"{name}.py").read_text(encoding="utf-8")
+            imported = re.findall(r"^\s*(?:import|from) (\w+)", source, flags=re.MULTILINE)
+            assert modules.intersection(imported) <= copied, instruction
 
 
 def test_the_mounts_of_compose_exist_and_do_not_hide_the_environment(project: Path) -> None:

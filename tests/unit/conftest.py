@@ -1,7 +1,11 @@
-"""ELF files made by hand: the tests need neither a compiler nor this machine's libraries."""
+"""ELF files, package databases and programs made by hand.
 
+The tests need neither a compiler nor this machine's libraries, packages or package manager.
+"""
+
+import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,20 @@ NULL, NEEDED, STRTAB, RPATH, RUNPATH = 0, 1, 5, 15, 29
 BASE = 0x40_0000
 
 MakeElf = Callable[..., Path]
+MakeDpkg = Callable[..., Path]
+Program = Callable[..., Path]
+
+# It says what is recorded for all of its arguments, else for the first word with a record.
+STAND_IN = """#!/bin/sh
+echo "$*" >> "$0.calls"
+for words in "$*" "$@"; do
+    case "$words" in */*) continue ;; esac
+    if [ -e "$0.says/$words" ]; then
+        cat "$0.says/$words"
+        exit "$(cat "$0.status")"
+    fi
+done
+"""
 
 
 def elf_bytes(
@@ -74,3 +92,62 @@ def make_elf() -> MakeElf:
         return path
 
     return make_elf
+
+
+@pytest.fixture
+def make_dpkg() -> MakeDpkg:
+    """Return a function that writes a database of dpkg (deb-control(5)) below a root.
+
+    In: the fields of each package by its name, and the paths of each.
+    """
+
+    def make_dpkg(
+        root: Path,
+        packages: Mapping[str, Mapping[str, str]],
+        files: Mapping[str, Sequence[str | Path]] | None = None,
+    ) -> Path:
+        folder = root / "var/lib/dpkg"
+        (folder / "info").mkdir(parents=True)
+        stanzas = []
+        for name, own in packages.items():
+            fields = {
+                "Package": name,
+                "Status": "install ok installed",
+                "Version": "1",
+                "Architecture": "amd64",
+                **own,
+            }
+            stanzas.append("".join(f"{field}: {value}\n" for field, value in fields.items()))
+        (folder / "status").write_text("\n".join(stanzas))
+        for name, paths in (files or {}).items():
+            lines = "".join(f"{path}\n" for path in ("/.", *paths))
+            (folder / "info" / f"{name}.list").write_text(lines)
+        return root
+
+    return make_dpkg
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """Return a function that puts a program first on PATH which says what is recorded of one.
+
+    In: its name, what it prints for which of its arguments, and with which status it ends. The
+    function returns the file with the arguments of all calls.
+    """
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+    def program(name: str, says: Mapping[str, str] | None = None, status: int = 0) -> Path:
+        path = folder / name
+        path.write_text(STAND_IN)
+        path.chmod(0o755)
+        (folder / f"{name}.status").write_text(str(status))
+        (folder / f"{name}.says").mkdir(exist_ok=True)
+        for words, text in (says or {}).items():
+            (folder / f"{name}.says" / words).write_text(text)
+        calls = folder / f"{name}.calls"
+        calls.touch()
+        return calls
+
+    return program

@@ -185,3 +185,56 @@ def test_empty_folders_in_a_search_path_are_passed_over(
     monkeypatch.chdir(tmp_path)
     user = read(make_elf(tmp_path / "user", runpath=f":{os.sep}none:"))
     assert elf.Linker([]).find("libx.so", user) is None
+
+
+@pytest.mark.skipif(not os.path.exists("/etc/ld.so.cache"), reason="needs the cache of glibc")
+def test_the_linker_of_this_system_finds_its_c_library() -> None:
+    linker = elf.Linker.of_this_system()
+    found = linker.find("libc.so.6", elf.interpreter())
+    assert found is not None
+    assert "glibc-hwcaps" not in str(found)
+    assert linker.find("libnone.so.0", elf.interpreter()) is None
+
+
+def test_the_linker_of_musl_is_the_c_library_too(tmp_path: Path, make_elf: MakeElf) -> None:
+    """By every name that one of another system may have; Alpine's own name for it is a file."""
+    musl = make_elf(tmp_path / "lib/ld-musl-x86_64.so.1")
+    own = make_elf(tmp_path / "lib/libc.musl-x86_64.so.1")
+    linker = elf.Linker([tmp_path / "lib"], musl=musl)
+    user = read(make_elf(tmp_path / "user"))
+    for name in ("libc.so", "libm.so.6", "libpthread.so.0", "libdl.so.2"):
+        assert linker.find(name, user) == musl
+        assert elf.Linker([tmp_path / "lib"]).find(name, user) is None
+    assert linker.find(own.name, user) == own
+    for name in ("libcrypto.so.3", "libmagic.so.1"):
+        assert linker.find(name, user) is None
+
+
+def test_needed_libraries_are_followed_to_the_end(tmp_path: Path, make_elf: MakeElf) -> None:
+    """Libraries of libraries, circles and the linker are found, each with the files that ask."""
+    lib = tmp_path / "lib"
+    loader = make_elf(lib / "ld.so")
+    make_elf(lib / "liba.so", ["libb.so"])
+    make_elf(lib / "libb.so", ["libc.so", "liba.so"])
+    make_elf(lib / "libc.so", ["libmissing.so"])
+    make_elf(lib / "libunused.so")
+    program = read(make_elf(tmp_path / "program", ["liba.so"], interpreter=str(loader)))
+    needed = elf.closure([program], elf.Linker([lib]))
+    a, b, c = (lib / f"lib{name}.so" for name in "abc")
+    assert {path: [user.path for user in users] for path, users in needed.found.items()} == {
+        loader: [program.path],
+        a: [program.path, b],
+        b: [a],
+        c: [b],
+    }
+    assert {name: [x.path for x in users] for name, users in needed.missing.items()} == {
+        "libmissing.so": [c]
+    }
+
+
+def test_only_elf_files_are_looked_into(tmp_path: Path, make_elf: MakeElf) -> None:
+    module = make_elf(tmp_path / "package/module.so")
+    (tmp_path / "package/text.py").write_text("x = 1\n")
+    (tmp_path / "package/empty").touch()
+    (tmp_path / "link.so").symlink_to(module)
+    assert [found.path for found in elf.files([tmp_path])] == [module]

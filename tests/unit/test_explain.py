@@ -15,6 +15,50 @@ PROGRAM = Path(explain.__file__)
 # What Docker wrote, word for word but for names; 26.1 and 28 or later where they differ.
 MESSAGES = [
     (
+        "#14 1.702 System packages: [tool.sys.debian13] in pyproject.toml names libpq4, which the "
+        "archive does not have. Close to it are libpq5.\n"
+        "------\n > [build-system 1/1] RUN python3 -B /docker/install.py /metadata/packages.json:\n"
+        'ERROR: failed to solve: process "/bin/sh -c python3" did not complete successfully: 1',
+        "System packages: [tool.sys.debian13] in pyproject.toml names libpq4, which the archive "
+        "does not have. Close to it are libpq5.",
+    ),
+    (
+        "2.151 System packages: sys.lock does not fit [tool.sys.debian13]. Run nox -s sys_lock.",
+        "System packages: sys.lock does not fit [tool.sys.debian13]. Run nox -s sys_lock.",
+    ),
+    (
+        "#15 9.412       src/lxml/etree.c:52:10: fatal error: libxml/xmlversion.h: No such file or "
+        "directory\n#15 9.412       compilation terminated.",
+        "A wheel is compiled here, and the header libxml/xmlversion.h is missing.",
+    ),
+    (
+        "#15 3.3 psycopg_c/pq.cpp:4:10: fatal error: libpq-fe.hpp: No such file or directory",
+        "A wheel is compiled here, and the header libpq-fe.hpp is missing.",
+    ),
+    (
+        "#15 3.301       error: command 'gcc' failed: No such file or directory",
+        "A wheel is compiled here, and the program gcc is missing.",
+    ),
+    (
+        "#15 3.301 error: [Errno 2] unable to execute 'x86_64-linux-gnu-g++': No such file or "
+        "directory",
+        "A wheel is compiled here, and the program x86_64-linux-gnu-g++ is missing.",
+    ),
+    (
+        "#15 2.880       Error: pg_config executable not found.\n"
+        "#15 2.880       pg_config is required to build psycopg2 from source.",
+        "A wheel is compiled here, and the program pg_config is missing.",
+    ),
+    (
+        "#15 2.018       /bin/sh: 1: mysql_config: not found",
+        "A wheel is compiled here, and the program mysql_config is missing.",
+    ),
+    (
+        "#15 2.018       Exception: Can not find valid pkg-config name.\n"
+        "#15 2.018       Specify MYSQLCLIENT_CFLAGS and MYSQLCLIENT_LDFLAGS env vars manually",
+        "A wheel is compiled here, and the program pkg-config is missing.",
+    ),
+    (
         "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. "
         "Is the docker daemon running?",
         "No container engine answers.",

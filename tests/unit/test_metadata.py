@@ -14,7 +14,13 @@ import metadata
 import pytest
 
 LOCKS = Path(__file__).parent / "locks"
-FILES = {"application.txt", "pyproject.toml", "requirements.txt", "requirements-development.txt"}
+FILES = {
+    "application.txt",
+    "no-binary.txt",
+    "pyproject.toml",
+    "requirements.txt",
+    "requirements-development.txt",
+}
 BUILD = """
 [build-system]
 requires = ["poetry-core>=2.2"]
@@ -78,8 +84,9 @@ def test_development_has_more_than_production_and_all_of_it(split: Split, projec
         ("[project]", "[tool.seedpod.size]\nproduction = '1 MB'\n\n[project]"),
         ("[project]", '[project]\nreadme = "README.md"'),
         ("[project]", "[tool.mypy]\nstrict = true\n[tool.pytest.ini_options]\n\n[project]"),
+        ("[project]", "[tool.sys.debian13.dependencies]\nlibpq5 = '*'\n\n[project]"),
     ],
-    ids=["comment", "ruff", "budget", "readme", "other tools"],
+    ids=["comment", "ruff", "budget", "readme", "other tools", "system package"],
 )
 def test_an_edit_that_changes_no_installed_file_changes_nothing(
     split: Split, project: Path, old: str, new: str
@@ -103,6 +110,36 @@ def test_extras_of_the_image_are_installed(split: Split, tmp_path: Path) -> None
     after = split(project)
     assert len(after["requirements.txt"]) > len(before["requirements.txt"])
     assert after["pyproject.toml"] == before["pyproject.toml"]
+
+
+def test_what_to_compile_is_a_fact_of_its_own(split: Split, project: Path) -> None:
+    before = split(project)
+    assert before["no-binary.txt"] == ""
+    wheels = '[tool.seedpod.wheels]\nno-binary = ["lxml", "pillow"]\n\n'
+    edit(project, "[project]", f"{wheels}[project]")
+    after = split(project)
+    assert after["no-binary.txt"] == "--no-binary lxml\n--no-binary pillow\n"
+    assert {name for name in FILES if before[name] != after[name]} == {"no-binary.txt"}
+
+
+@pytest.mark.parametrize(
+    ("declared", "problem"),
+    [
+        ("[tools.sys.debian13.dependencies]\nlibpq5 = '*'", "has [tools.sys]"),
+        ("[tool.sys.debian13]", "[tool.sys.debian13] is empty"),
+        ("[tool.sys.debian13.dependencies]\nlibpq5 = 17", "The version of libpq5"),
+    ],
+)
+def test_a_wrong_declaration_is_refused_before_anything_is_built(
+    split: Split, project: Path, declared: str, problem: str
+) -> None:
+    """For whatever release it is: on the host nobody knows that of the image."""
+    edit(project, "[project]", f"{declared}\n\n[project]")
+    with pytest.raises(SystemExit) as error:
+        split(project)
+    assert str(error.value).startswith("System packages: ")
+    assert problem in str(error.value)
+    assert not (project.parent / "out").exists()
 
 
 def test_a_lock_that_does_not_fit_is_refused_in_a_sentence(split: Split, project: Path) -> None:

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-import elf
 import minimal
+import packages
 import pytest
+from packages import Database
 
-MakeElf = Callable[..., Path]
+MakeDpkg = Callable[..., Path]
 EXCLUDE = [x for x in minimal.EXCLUDE_LIST.read_text().split("\n") if x and not x.startswith("#")]
 
 
@@ -136,38 +137,6 @@ def test_the_interpreter_is_what_the_environment_links_to(tmp_path: Path) -> Non
     (tmp_path / "venv/bin/python").symlink_to(tmp_path / "usr/bin/python3")
     (tmp_path / "venv/bin/python3").symlink_to("python")
     assert minimal.base_interpreter(tmp_path / "venv") == tmp_path / "usr/bin/python3"
-
-
-@pytest.mark.skipif(not os.path.exists("/etc/ld.so.cache"), reason="needs the cache of glibc")
-def test_library_folders_are_those_of_the_linker() -> None:
-    folders = minimal.library_folders()
-    assert len(folders) == len(set(folders))
-    assert any((folder / "libc.so.6").exists() for folder in folders)
-
-
-def test_needed_libraries_are_followed_to_the_end(
-    tmp_path: Path, make_elf: MakeElf, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Libraries of libraries, cycles and the dynamic linker are found; what is missing is named."""
-    lib = tmp_path / "lib"
-    loader = make_elf(lib / "ld.so")
-    make_elf(lib / "liba.so", ["libb.so"])
-    make_elf(lib / "libb.so", ["libc.so", "liba.so"])
-    make_elf(lib / "libc.so", ["libmissing.so"])
-    make_elf(lib / "libunused.so")
-    program = elf.read(make_elf(tmp_path / "program", ["liba.so"], interpreter=str(loader)))
-    assert program
-    found = minimal.closure([program], elf.Linker([lib]))
-    assert found == {loader, lib / "liba.so", lib / "libb.so", lib / "libc.so"}
-    assert f"{lib / 'libc.so'} needs libmissing.so" in capsys.readouterr().err
-
-
-def test_only_elf_files_are_looked_into(tmp_path: Path, make_elf: MakeElf) -> None:
-    module = make_elf(tmp_path / "package/module.so")
-    (tmp_path / "package/text.py").write_text("x = 1\n")
-    (tmp_path / "package/empty").touch()
-    (tmp_path / "link.so").symlink_to(module)
-    assert [found.path for found in minimal.elf_files([tmp_path])] == [module]
 
 
 @pytest.fixture
@@ -323,85 +292,116 @@ def test_a_system_without_certificates_has_none_in_the_image(
 
 
 @pytest.fixture
-def dpkg(source: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of a package database that says who owns the files in ``source``."""
-    folder = source / "var/lib/dpkg"
-    (folder / "info").mkdir(parents=True)
+def database(source: Path, make_dpkg: MakeDpkg, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """Return a package database that says who owns the files in ``source``, where /usr is merged.
+
+    Debian's lists name the paths as they were before.
+    """
     (source / "usr/lib").mkdir(parents=True)
     (source / "lib").symlink_to("usr/lib")
-    for name in ("libone.so.1", "libtwo.so"):
+    for name in ("libone.so.1", "libtwo.so", "two.conf"):
         (source / "usr/lib" / name).touch()
     (source / "usr/lib/libone.so").symlink_to("libone.so.1")
-    # Debian's lists name the paths as they were before /usr was merged.
-    for package, path in (
-        ("one", "lib/libone.so.1"),
-        ("one-dev", "usr/lib/libone.so"),
-        ("two:amd64", "usr/lib/libtwo.so"),
-        ("three", "usr/lib/libthree.so"),
-    ):
-        (folder / f"info/{package}.list").write_text(f"/.\n{source}/lib\n{source}/{path}\n")
-    (folder / "status").write_text(
-        "Package: one\nStatus: install ok installed\nDescription: first\n .\n long\n"
-        "\nPackage: one-dev\nStatus: install ok installed\n"
-        "\nPackage: two\nStatus: install ok installed\nVersion: 2\n"
-        "\nPackage: three\nStatus: install ok installed\n"
+    files = {
+        "one": ["lib/libone.so.1"],
+        "one-dev": ["usr/lib/libone.so"],
+        "two:amd64": ["usr/lib/libtwo.so", "usr/lib/two.conf", "usr/lib/gone", "empty"],
+        "three": ["usr/lib/libthree.so"],
+    }
+    (source / "empty").mkdir()
+    (source / "empty/of another").touch()
+    fields = {"one": {"Description": "first\n .\n long"}, "two": {"Depends": "one (>= 1)"}}
+    make_dpkg(
+        source,
+        {name.split(":")[0]: fields.get(name.split(":")[0], {}) for name in files},
+        {name: [source / path for path in ("lib", *paths)] for name, paths in files.items()},
     )
-    monkeypatch.setattr(minimal, "DPKG", folder)
-    return folder
+    # The paths are those of this system, and the database is not.
+    monkeypatch.setattr(packages, "DPKG", source / "var/lib/dpkg")
+    return Database()
 
 
-def records(tree: minimal.Tree, dpkg: Path) -> dict[str, str]:
-    minimal.add_package_records(tree)
-    return {path.name: path.read_text() for path in tree.at(dpkg / "status.d").glob("*")}
+def records(tree: minimal.Tree, database: Database) -> dict[str, str]:
+    """Return the records that are added to a tree by the names of their packages."""
+    minimal.add_package_records(tree, database)
+    return {path.name: path.read_text() for path in tree.root.rglob("status.d/*")}
 
 
 def test_the_owner_of_a_copied_file_is_recorded(
-    tree: minimal.Tree, source: Path, dpkg: Path
+    tree: minimal.Tree, source: Path, database: Database
 ) -> None:
     tree.add(source / "lib/libone.so.1")
-    stanza = "Package: one\nStatus: install ok installed\nDescription: first\n .\n long\n"
-    found = records(tree, dpkg)
-    assert found["one"] == stanza
-    assert "two" not in found
-    assert "three" not in found
+    assert records(tree, database) == {
+        "one": "Package: one\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n"
+        "Description: first\n .\n long\n"
+    }
 
 
 def test_a_package_with_an_architecture_in_its_list_is_recorded(
-    tree: minimal.Tree, source: Path, dpkg: Path
+    tree: minimal.Tree, source: Path, database: Database
 ) -> None:
     tree.add(source / "usr/lib/libtwo.so")
-    stanza = "Package: two\nStatus: install ok installed\nVersion: 2\n"
-    assert records(tree, dpkg) == {"two": stanza}
+    assert records(tree, database).keys() == {"two"}
 
 
 def test_the_owner_of_a_link_that_was_not_copied_is_not_recorded(
-    tree: minimal.Tree, source: Path, dpkg: Path
+    tree: minimal.Tree, source: Path, database: Database
 ) -> None:
     """libx.so belongs to libx-dev, and only libx.so.1 of libx1 is in the image."""
     tree.add(source / "usr/lib/libone.so.1")
-    assert records(tree, dpkg).keys() == {"one"}
+    assert records(tree, database).keys() == {"one"}
 
 
-def test_no_package_is_recorded_where_no_file_of_one_is(tree: minimal.Tree, dpkg: Path) -> None:
-    assert records(tree, dpkg) == {}
-
-
-def test_a_system_without_dpkg_has_no_records(
-    tree: minimal.Tree, source: Path, monkeypatch: pytest.MonkeyPatch
+def test_no_package_is_recorded_where_no_file_of_one_is(
+    tree: minimal.Tree, source: Path, database: Database
 ) -> None:
-    monkeypatch.setattr(minimal, "DPKG", source / "none")
-    minimal.add_package_records(tree)
+    tree.add(source / "empty/of another")
+    assert records(tree, database) == {}
+
+
+def test_a_system_without_a_database_has_no_records(tree: minimal.Tree, source: Path) -> None:
+    minimal.add_package_records(tree, Database(source))
     assert list(tree.root.iterdir()) == []
+
+
+def test_a_declared_package_comes_whole_with_what_it_depends_on(
+    tree: minimal.Tree, source: Path, database: Database
+) -> None:
+    """Of a folder only the folder: what else is in it belongs to others."""
+    minimal.add_packages(tree, database, ["two"])
+    copied = {
+        path.relative_to(tree.at(source)).as_posix()
+        for path in tree.root.rglob("*")
+        if path.is_relative_to(tree.at(source)) and not path.is_dir()
+    }
+    assert copied == {"usr/lib/libone.so.1", "usr/lib/libtwo.so", "usr/lib/two.conf"}
+    assert tree.at(source / "empty").is_dir()
+    assert tree.at(source / "lib").is_symlink()
+    assert records(tree, database).keys() == {"one", "two"}
+
+
+def test_nothing_declared_adds_nothing(tree: minimal.Tree, database: Database) -> None:
+    minimal.add_packages(tree, database, [])
+    assert list(tree.root.iterdir()) == []
+
+
+def test_what_nobody_reads_of_a_package_is_left_out(
+    tree: minimal.Tree, source: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minimal, "UNREAD", (f"{source}/usr/lib/two.",))
+    minimal.add_packages(tree, database, ["two"])
+    assert tree.at(source / "usr/lib/libtwo.so").exists()
+    assert not tree.at(source / "usr/lib/two.conf").exists()
 
 
 @pytest.mark.skipif(not shutil.which("dpkg-query"), reason="needs dpkg to compare with")
 def test_real_records_are_those_of_the_owners(tree: minimal.Tree) -> None:
     path = Path("/etc/debian_version")
     tree.add(path)
-    minimal.add_package_records(tree)
+    minimal.add_package_records(tree, Database())
     owner = subprocess.run(
         ["dpkg-query", "--search", str(path)], capture_output=True, text=True, check=True
     ).stdout.split(":")[0]
-    found = {record.name for record in tree.at(minimal.DPKG / "status.d").iterdir()}
+    found = {record.name for record in (tree.root / packages.DPKG / "status.d").iterdir()}
     assert found == {owner}
     assert tree.at(Path("/usr/share/doc", owner, "copyright")).exists()
