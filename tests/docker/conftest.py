@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -182,3 +183,118 @@ def no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the sessions of a project apart from the session that runs these tests."""
     for name in ("NOXSESSION", "HOST_UID", "HOST_GID", "PORT", "PIP_ENV"):
         monkeypatch.delenv(name, raising=False)
+
+
+RUNTIMES = ("minimal", "full")
+# What wheels bring themselves, and what is compiled here against the packages declared below.
+WHEELS = (
+    *("charset-normalizer", "cryptography", "greenlet", "markupsafe", "numpy", "orjson"),
+    *("psycopg-binary", "pyyaml", "regex", "rpds-py", "uvloop"),
+)
+COMPILED = ("lxml", "mysqlclient", "pillow", "psycopg2", "psycopg[c]")
+# Another list of dev-dependencies compiles everything again, which takes minutes.
+COMPILED_SETTINGS = """
+[tool.seedpod.wheels]
+no-binary = ["lxml", "pillow"]
+
+# What the application needs to run.
+[tool.sys.debian13.dependencies]
+libjpeg62-turbo = "*"
+# The driver of MariaDB.
+libmariadb3 = "*"
+libpq5 = "*"  # and of PostgreSQL
+libxml2 = "*"
+"libxslt1.1" = "*"
+
+[tool.sys.debian13.dev-dependencies]
+gcc = "*"
+libc6-dev = "*"
+libjpeg62-turbo-dev = "*"
+libmariadb-dev = "*"
+libpq-dev = "~17"
+libxml2-dev = "*"
+libxslt1-dev = "*"
+pkg-config = "*"
+zlib1g-dev = ">=1.2"
+"""
+# libjpeg62-turbo stands in two lists, and no file of the environment tells that it needs libmagic.
+DECLARED_SETTINGS = """
+[tool.sys.debian13.dependencies]
+libjpeg62-turbo = ">=1"
+libmagic1t64 = { version = "*", dlopen = true }
+
+[tool.sys.debian13.dev-dependencies]
+libjpeg62-turbo = ">=1"
+make = "*"
+
+[tool.sys.debian13.groups.debug]
+strace = "*"
+"""
+
+Twin = Callable[[Made], Made]
+
+
+def declare(project: Made, settings: str) -> None:
+    """Add tables to a project's pyproject.toml."""
+    path = project.folder / "pyproject.toml"
+    path.write_text(path.read_text(encoding="utf-8") + settings, encoding="utf-8")
+
+
+def build_runtimes(project: Made) -> None:
+    """Build the production image in both runtimes, each tagged with its name."""
+    for runtime in RUNTIMES:
+        tag = f"--tag={project.name}:{runtime}"
+        project.session("docker_prod", f"--build-arg=RUNTIME={runtime}", tag)
+
+
+def export(project: Made, stage: str, folder: Path) -> None:
+    """Build a stage of files and write these into a folder."""
+    image = f"--build-arg=PYTHON_IMAGE={project.variables['PYTHON_IMAGE']}"
+    project.docker("build", f"--target={stage}", f"--output={folder}", image, ".")
+
+
+def installed(project: Made, image: str) -> dict[str, str]:
+    """Return the versions of the Debian packages in an image, by their names."""
+    query = ("--entrypoint=dpkg-query", image, "--show", "--showformat=${Package} ${Version}\n")
+    return dict(line.split() for line in project.docker("run", "--rm", *query).splitlines())
+
+
+@pytest.fixture(scope="session", params=RUNTIMES)
+def runtime(request: pytest.FixtureRequest) -> str:
+    """Go through the runtimes, whose names tag the images of ``compiled`` and ``declared``."""
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def compiled(make: Make) -> Made:
+    """Return a project that compiles packages, built in both runtimes; tests leave it as it is."""
+    # With one name in every run, the engine's cache has the lock file, too.
+    project = make(Layout.LOCAL, project_name="compiled")
+    packages = "".join(f'    "{name}",\n' for name in (*WHEELS, *COMPILED))
+    project.edit("pyproject.toml", "dependencies = [\n", f"dependencies = [\n{packages}")
+    declare(project, COMPILED_SETTINGS)
+    project.session("lock")
+    build_runtimes(project)
+    return project
+
+
+@pytest.fixture(scope="session")
+def declared(make: Make) -> Made:
+    """Return a project with small system packages, built; tests leave it as it is."""
+    project = make(project_name="declared")
+    declare(project, DECLARED_SETTINGS)
+    build_runtimes(project)
+    return project
+
+
+@pytest.fixture
+def twin(tmp_path: Path) -> Twin:
+    """Return a function that copies a project, so that a test may change it."""
+
+    def copy(project: Made) -> Made:
+        folder = tmp_path / "twin"
+        shutil.copytree(project.folder, folder, ignore=shutil.ignore_patterns(".nox"))
+        return Made(folder, project.variables)
+
+    return copy

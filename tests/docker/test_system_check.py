@@ -1,0 +1,179 @@
+"""What is declared is proved: against the dynamic linker, and before anything ships."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.docker.conftest import COMPILED, WHEELS, Made, Twin, export
+
+# For each distribution with extension modules: the libraries outside the environment that its files
+# need by the derivation, and those that a process has which imports its modules. Both are without
+# what the process gets from other distributions and from the standard library.
+COMPARE = """
+import importlib.machinery, importlib.metadata, json, os, subprocess, sys
+from pathlib import Path
+sys.path.append("/docker")
+import elf, system_report
+
+IMPORT = '''
+import importlib, json, os, sys
+before, *modules = sys.argv[1:]
+if before:
+    os.environ["PSYCOPG_IMPL"] = before
+    import psycopg
+refused = []
+for module in modules:
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        refused.append(module)
+mapped = {os.path.realpath(line.split()[5]) for line in open("/proc/self/maps") if ".so" in line}
+specs = [(name, getattr(module, "__spec__", None)) for name, module in sys.modules.items()]
+origins = {name: spec.origin or "" for name, spec in specs if spec}
+print(json.dumps([refused, sorted(mapped), origins]))
+'''
+ENVIRONMENT = Path("/opt/venv")
+SUFFIXES = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+
+def load(before, *modules):
+    command = [sys.executable, "-c", IMPORT, before, *modules]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+def names(paths, folder):
+    for path in paths:
+        parts = path.relative_to(folder).with_name(path.name.split(".")[0]).parts
+        if path.name.endswith(SUFFIXES) and all(map(str.isidentifier, parts)):
+            yield ".".join(parts)
+
+native = {file.path: file for file in system_report.native_files(ENVIRONMENT)}
+linker = elf.Linker.of_this_system(native)
+(folder,) = ENVIRONMENT.glob("lib/python3*/site-packages")
+compared = {}
+for distribution in importlib.metadata.distributions(path=[str(folder)]):
+    paths = {Path(os.path.normpath(folder / file)) for file in distribution.files or ()}
+    own = {path: native[path] for path in paths & native.keys()}
+    if own:
+        modules = sorted(names(own, folder))
+        implementation = distribution.name.partition("psycopg-")[2]
+        refused, mapped, origins = load(implementation, *modules)
+        others = [x for x, path in origins.items() if ".so" in path and Path(path) not in own]
+        also = {*load("", *others)[1], *(path for path in mapped if path.startswith("/opt/venv/"))}
+        derived = {os.path.realpath(path) for path in elf.closure(own.values(), linker).found}
+        compared[distribution.name] = {
+            "modules": modules,
+            "refused": refused,
+            "mapped": sorted({*mapped} - also),
+            "derived": sorted({x for x in derived if not x.startswith("/opt/venv/")} - also),
+        }
+print(json.dumps(compared))
+"""
+# They want Tcl and psutil, which are not there, from Python: the linker has loaded them before.
+REFUSED = {
+    "PIL._imagingtk",
+    "greenlet.tests._test_extension",
+    "greenlet.tests._test_extension_cpp",
+}
+IN_THE_IMAGE = """
+import json, os, sys
+print(json.dumps([path for path in sys.argv[1:] if os.path.exists(path)]))
+"""
+REAL_PATHS = """
+import json, os, sys
+from pathlib import Path
+print(json.dumps([os.path.realpath(p) for name in sys.argv[1:] for p in Path("/usr").rglob(name)]))
+"""
+LEFT_OUT = {
+    "libjpeg62-turbo": ("libjpeg.so.62", "pillow"),
+    "libmariadb3": ("libmariadb.so.3", "mysqlclient"),
+    "libpq5": ("libpq.so.5", "psycopg-c"),
+    "libxml2": ("libxml2.so.2", "lxml"),
+}
+
+
+@pytest.fixture(scope="module")
+def compared(compiled: Made) -> dict[str, dict[str, list[str]]]:
+    """Return what is derived and what is loaded, by the distributions' names."""
+    programs = f"--volume={compiled.folder}/docker:/docker:ro"
+    found: dict[str, dict[str, list[str]]]
+    found = json.loads(compiled.python(COMPARE, "full", programs))
+    return {name.lower().replace("_", "-"): result for name, result in found.items()}
+
+
+@pytest.mark.parametrize("name", [*WHEELS, *COMPILED, "pydantic-core"])
+def test_derived_are_the_libraries_that_the_dynamic_linker_loads(
+    compared: dict[str, dict[str, list[str]]], name: str
+) -> None:
+    result = compared[name.replace("[", "-").strip("]")]
+    assert result["modules"]
+    assert set(result["refused"]) <= REFUSED
+    assert result["derived"] == result["mapped"]
+
+
+def test_the_report_has_what_is_loaded_and_the_base_image_lacks(
+    compiled: Made, compared: dict[str, dict[str, list[str]]], tmp_path: Path
+) -> None:
+    export(compiled, "system-report", tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    names = {library["name"] for library in report["libraries"]}
+    run = ("run", "--rm", "--entrypoint=python3")
+    image = f"{compiled.name}:full"
+    reported = set(json.loads(compiled.docker(*run, image, "-c", REAL_PATHS, *names)))
+    loaded = {path for result in compared.values() for path in result["mapped"]}
+    base = compiled.variables["PYTHON_IMAGE"]
+    in_base = set(json.loads(compiled.docker(*run, base, "-c", IN_THE_IMAGE, *loaded)))
+    assert len(reported) == len(names) > len(LEFT_OUT)
+    assert reported == loaded - in_base
+    assert report["findings"] == []
+
+
+def test_a_library_that_is_not_declared_is_named_before_anything_ships_and_can_be_declared(
+    compiled: Made, twin: Twin
+) -> None:
+    project = twin(compiled)
+    path = project.folder / "pyproject.toml"
+    complete = path.read_text(encoding="utf-8")
+    wanted = "|".join(LEFT_OUT)
+    path.write_text(re.sub(rf"^(?:{wanted}) = .*\n", "", complete, flags=re.M), encoding="utf-8")
+    lacking = path.read_text(encoding="utf-8").splitlines()
+
+    for output in (project.refused("sys_check"), project.refused("docker_test")):
+        for package, (library, user) in LEFT_OUT.items():
+            (line,) = [line for line in output.splitlines() if line.startswith(library)]
+            assert f"{user} (" in line
+            assert f"is in the package {package}," in line
+            assert line.endswith(f'Add: {package} = "*"')
+    assert not project.docker("images", "--quiet", f"{project.name}:test")
+
+    project.session("sys_check", "--fix")
+    fixed = path.read_text(encoding="utf-8").splitlines()
+    added = [f'{package} = "*"' for package in LEFT_OUT]
+    assert [line for line in fixed if line not in added] == lacking
+    assert tomllib.loads("\n".join(fixed)) == tomllib.loads(complete)
+    assert "Libraries beyond the base image:" in project.session("sys_check")
+
+
+def test_one_library_that_is_not_declared_is_named_with_its_key_in_quotes(
+    compiled: Made, twin: Twin
+) -> None:
+    project = twin(compiled)
+    project.edit("pyproject.toml", '"libxslt1.1" = "*"\n', "")
+    output = project.refused("sys_check")
+    assert output.count("Add: ") == 1
+    assert 'Add: "libxslt1.1" = "*"\n' in output
+
+
+def test_what_is_loaded_by_name_is_not_called_unused_and_what_nothing_loads_is(
+    declared: Made, twin: Twin
+) -> None:
+    project = twin(declared)
+    output = project.refused("sys_check")
+    assert "No library needs libjpeg62-turbo in [tool.sys.debian13.dependencies]" in output
+    assert "libmagic1t64" not in output
+
+    project.edit("pyproject.toml", '{ version = "*", dlopen = true }', '"*"\nmake = "*"')
+    output = project.refused("sys_check")
+    assert "No library needs libmagic1t64 in" in output
+    assert "make in [tool.sys.debian13.dependencies] is for building. Move it to" in output

@@ -1,0 +1,260 @@
+"""System packages in the images: what is declared is there, where it belongs, and nothing else."""
+
+import json
+import re
+import tarfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docker.conftest import (
+    HARDENED,
+    RUNTIMES,
+    Made,
+    Make,
+    Twin,
+    build_runtimes,
+    declare,
+    export,
+    installed,
+    wait_until,
+)
+
+NETWORK = "seedpod-test-system-packages"
+DATABASE = """
+ARG PYTHON_IMAGE
+FROM ${PYTHON_IMAGE}
+RUN apt-get update && apt-get install --yes --no-install-recommends postgresql
+USER postgres
+RUN /usr/lib/postgresql/*/bin/initdb --auth=trust --encoding=UTF8 --pgdata=/tmp/data \
+    && echo 'host all all all trust' >> /tmp/data/pg_hba.conf
+CMD exec /usr/lib/postgresql/*/bin/postgres -D /tmp/data -h '*' -k /tmp
+"""
+ASK_THE_DATABASE = """
+import psycopg
+with psycopg.connect(host="database", user="postgres") as connection:
+    connection.execute("CREATE TEMPORARY TABLE word (text text, number int)")
+    connection.execute("INSERT INTO word VALUES (%s, %s)", ["Grüezi", 42])
+    row = connection.execute("SELECT text, number, version() FROM word").fetchone()
+print(psycopg.pq.__impl__, row[:2], row[2].split()[0])
+"""
+# GB18030 is one of the encodings for which the C library loads a module by name.
+PARSE = """
+from lxml import etree
+text = '<?xml version="1.0" encoding="GB18030"?><a><b>\u6c49\u5b57</b></a>'
+root = etree.fromstring(text.encode("gb18030"))
+style = ('<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">'
+         '<xsl:template match="/"><c><xsl:value-of select="a/b"/></c></xsl:template>'
+         '</xsl:stylesheet>')
+result = etree.XSLT(etree.fromstring(style))(root)
+print(ascii(root[0].text), ascii(result.getroot().text))
+"""
+DRAW = """
+import io
+from PIL import Image
+file = io.BytesIO()
+Image.new("RGB", (8, 8), "red").save(file, "JPEG")
+red, green, blue = Image.open(file).getpixel((4, 4))
+print(file.getvalue()[:2].hex(), red > 250, green < 5)
+"""
+# The library is no use without its data, which another package has.
+DETECT = """
+import ctypes
+magic = ctypes.CDLL("libmagic.so.1")
+magic.magic_open.restype = ctypes.c_void_p
+magic.magic_buffer.restype = ctypes.c_char_p
+cookie = ctypes.c_void_p(magic.magic_open(0))
+assert magic.magic_load(cookie, None) == 0
+print(magic.magic_buffer(cookie, b"%PDF-1.7", ctypes.c_size_t(8)).decode())
+"""
+RECORDS = "import json, os; print(json.dumps(os.listdir('/var/lib/dpkg/status.d')))"
+
+
+@pytest.fixture(scope="module")
+def database(compiled: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Run Debian's PostgreSQL in a container of its own, whose name in the network is database."""
+    folder = tmp_path_factory.mktemp("database")
+    (folder / "Dockerfile").write_text(DATABASE)
+    image = f"{NETWORK}:latest"
+    base = f"--build-arg=PYTHON_IMAGE={compiled.variables['PYTHON_IMAGE']}"
+    compiled.docker("build", "--tag", image, base, str(folder))
+    compiled.docker("network", "create", NETWORK)
+    run = ("run", "--detach", "--network", NETWORK, "--network-alias=database", image)
+    container = compiled.docker(*run)
+    try:
+        ready = ("docker", "exec", container, "pg_isready", "--quiet", "--host=localhost")
+        wait_until(lambda: compiled.run(*ready).returncode == 0)
+        yield
+    finally:
+        compiled.docker("rm", "--force", "--volumes", container)
+        compiled.docker("network", "rm", NETWORK)
+        compiled.docker("rmi", image)
+
+
+def executed(output: str) -> set[str]:
+    """Return the stages in which one build ran a program, by BuildKit's plain progress."""
+    stages = dict(re.findall(r"^#(\d+) \[(\S+) +\d+/\d+\] RUN", output, flags=re.M))
+    assert stages, output
+    cached = set(re.findall(r"^#(\d+) CACHED", output, flags=re.M))
+    return {stage for number, stage in stages.items() if number not in cached}
+
+
+def unique() -> str:
+    """Return a word that no earlier run of these tests has left in the engine's cache."""
+    return f"run-{uuid.uuid4().hex}"
+
+
+def test_psycopg_asks_a_real_database(compiled: Made, runtime: str, database: None) -> None:
+    run = ("run", "--rm", "--network", NETWORK, *HARDENED, "--entrypoint=python3")
+    answer = compiled.docker(*run, f"{compiled.name}:{runtime}", "-c", ASK_THE_DATABASE)
+    assert answer == "c ('Grüezi', 42) PostgreSQL"
+
+
+def test_lxml_parses_and_transforms_an_encoding_that_needs_a_module(
+    compiled: Made, runtime: str
+) -> None:
+    assert compiled.python(PARSE, runtime) == r"'\u6c49\u5b57' '\u6c49\u5b57'"
+
+
+def test_pillow_writes_and_reads_a_photograph(compiled: Made, runtime: str) -> None:
+    assert compiled.python(DRAW, runtime) == "ffd8 True True"
+
+
+def test_the_driver_of_mariadb_is_imported(compiled: Made, runtime: str) -> None:
+    version = compiled.python("import MySQLdb; print(MySQLdb.get_client_info())", runtime)
+    assert re.match(r"\d+\.\d+\.\d+", version)
+
+
+def test_production_has_what_is_declared_to_run_and_nothing_that_is_for_building(
+    compiled: Made, tmp_path: Path
+) -> None:
+    """Expected is what apt's own simulation adds to the base image, for each table."""
+    export(compiled, "system-lock", tmp_path)
+    resolved = json.loads((tmp_path / "resolved.json").read_text(encoding="utf-8"))["package"]
+    wanted = {x["name"]: x["version"] for x in resolved if "dependencies" in x["sets"]}
+    base = installed(compiled, compiled.variables["PYTHON_IMAGE"])
+    for_building = {x["name"] for x in resolved} - wanted.keys()
+    assert {"gcc", "libc6-dev", "libpq-dev"} <= for_building
+    assert {"libpq5", "libldap2", "libxml2"} <= wanted.keys()
+
+    assert installed(compiled, f"{compiled.name}:full") == {**base, **wanted}
+    records = set(json.loads(compiled.python(RECORDS, "minimal")))
+    assert wanted.keys() <= records <= base.keys() | wanted.keys()
+
+
+def test_a_package_that_is_for_building_as_well_stays_in_production(
+    declared: Made, runtime: str
+) -> None:
+    program = "import ctypes; ctypes.CDLL('libjpeg.so.62'); print('there')"
+    assert declared.python(program, runtime) == "there"
+
+
+def test_a_package_that_is_loaded_by_name_is_whole(declared: Made, runtime: str) -> None:
+    assert declared.python(DETECT, runtime) == "PDF document, version 1.7"
+
+
+def test_a_group_is_in_the_development_image_alone(declared: Made) -> None:
+    declared.session("docker_dev")
+    development = installed(declared, f"{declared.name}:development")
+    production = installed(declared, f"{declared.name}:full")
+    assert {"strace", "libmagic1t64"} <= development.keys()
+    assert not {"strace", "make"} & production.keys()
+
+
+def test_without_a_section_nothing_is_installed_that_has_the_name_of_the_project(
+    make: Make,
+) -> None:
+    """An image once had the package that is called like the project."""
+    project = make(project_name="strace")
+    project.session("docker_prod", "--build-arg=RUNTIME=full")
+    project.session("docker_dev")
+    base = installed(project, project.variables["PYTHON_IMAGE"])
+    assert "strace" not in base
+    assert installed(project, f"{project.name}:production") == base
+    assert installed(project, f"{project.name}:development") == base
+
+
+def test_installing_again_downloads_nothing(declared: Made, twin: Twin) -> None:
+    """What the cache mounts keep is found again: they are where the tools look.
+
+    Other commands repeat the steps here, because --no-cache empties the cache mounts as well.
+    """
+    project = twin(declared)
+    for _ in range(2):
+        for program in ("python3 -B /docker/install.py", "sh /docker/online.sh uv"):
+            project.edit("Dockerfile", program, f"ATTEMPT={unique()} {program}")
+        output = project.session("docker_prod", "--build-arg=RUNTIME=full")
+    assert executed(output) >= {"build-system", "runtime", "dependencies"}
+    assert re.findall(r"Need to get (\d+ \w*B)\b", output) == ["0 B", "0 B"]
+    assert re.search(r"Installed \d\d packages", output)
+    assert not re.search(r"Prepared \d\d packages", output)  # downloaded or compiled
+
+
+def test_no_layer_of_production_has_a_list_an_archive_or_a_log(
+    declared: Made, tmp_path: Path
+) -> None:
+    image = f"{declared.name}:full"
+    inspect = ("image", "inspect", "--format", "{{json .RootFS.Layers}}")
+    base = json.loads(declared.docker(*inspect, declared.variables["PYTHON_IMAGE"]))
+    archive = tmp_path / "image.tar"
+    declared.docker("save", "--output", str(archive), image)
+    paths: set[str] = set()
+    with tarfile.open(archive) as saved:
+        manifest = saved.extractfile("manifest.json")
+        assert manifest is not None
+        layers = json.load(manifest)[0]["Layers"][len(base) :]
+        for name in layers:
+            with tarfile.open(fileobj=saved.extractfile(name)) as layer:
+                paths |= {entry.name for entry in layer if entry.isfile()}
+    added = {path for path in paths if "/.wh." not in path}
+    assert any(path.endswith("/libmagic.so.1.0.0") for path in added)
+    refuse = (
+        r"(docker|metadata|root|run|tmp|var/(cache/(apt|packages|ldconfig)|lib/apt/lists|log))/"
+    )
+    assert [path for path in sorted(added) if re.match(refuse, path) or path.endswith("-old")] == []
+
+
+def test_a_declaration_of_nothing_changes_no_layer(make: Make) -> None:
+    project = make(project_name="empty")
+    rendered = layers(project)
+    project.edit("pyproject.toml", "[tool.sys]\n", "")
+    assert layers(project) == rendered
+    declare(project, "\n[tool.sys.debian13.dependencies]\n")
+    assert layers(project) == rendered
+
+
+def layers(project: Made) -> dict[str, list[str]]:
+    """Return the layers of both production images and of the development image."""
+    build_runtimes(project)
+    project.session("docker_dev")
+    found = {stage: project.layers(stage) for stage in (*RUNTIMES, "development")}
+    # The last one has pyproject.toml itself.
+    found["development"].pop()
+    return found
+
+
+def test_an_edit_of_a_comment_installs_nothing_again(declared: Made, twin: Twin) -> None:
+    project = twin(declared)
+    project.session("docker_dev")
+    project.edit("pyproject.toml", "libmagic1t64 =", f"# {unique()}\nlibmagic1t64 =")
+    # Who builds second finds the first one's result.
+    assert executed(project.session("docker_dev")) == {"metadata"}
+    assert executed(project.session("docker_prod")) == set()
+
+
+def test_another_package_to_run_compiles_and_installs_no_wheel_again(
+    declared: Made, twin: Twin
+) -> None:
+    project = twin(declared)
+    build_runtimes(project)
+    before = {runtime: project.layers(runtime) for runtime in RUNTIMES}
+    project.edit("pyproject.toml", "libmagic1t64 =", 'libyaml-0-2 = "*"\nlibmagic1t64 =')
+    for runtime in RUNTIMES:
+        options = (f"--build-arg=RUNTIME={runtime}", f"--tag={project.name}:more")
+        output = project.session("docker_prod", *options)
+        assert not {"build-system", "dependencies", "application"} & executed(output)
+        *system, environment, application = project.layers("more")
+        assert [environment, application] == before[runtime][-2:]
+        assert system[-1] != before[runtime][-3]
