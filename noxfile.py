@@ -1,5 +1,7 @@
 """The tasks of working on Seedpod: "nox -l" lists them, "nox -s NAME -- ARGUMENTS" runs one."""
 
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -29,6 +31,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", "--check")
     session.run("shellcheck", "template/docker/online.sh", "template/docker/poetry.sh")
+    session.run("shellcheck", *map(str, Path("support/alpine/packages").glob("*.sh")))
 
 
 @nox.session

