@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nox
@@ -32,6 +33,9 @@ INDEX_SETTINGS = {
     "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
 }
 NOX = (sys.executable, "-m", "nox", "--session")
+BASE_IMAGES = ("PYTHON_IMAGE", "BUILDER_IMAGE")
+# Repeats a step that asks what there is now; --no-cache-filter would empty its cache mounts, too.
+ASKED = f"--build-arg=ASKED={time.time_ns()}"
 CERTIFICATE_SETTINGS = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 CERTIFICATE = next(filter(None, map(os.environ.get, CERTIFICATE_SETTINGS)), None)
 
@@ -67,7 +71,7 @@ def lock(session: nox.Session) -> None:
     command = ["update", "--lock"] if arguments and arguments[0][0] != "-" else ["lock"]
     options = [f"--build-arg=LOCK_COMMAND={' '.join([*command, *arguments])}", "--output=."]
     if arguments:
-        options.append("--no-cache-filter=locking")
+        options.append(ASKED)
     build(session, "lock", *options)
 
 
@@ -75,7 +79,7 @@ def lock(session: nox.Session) -> None:
 def sys_lock(session: nox.Session) -> None:
     """Write sys.lock, the exact system packages of the image (-- --check to compare only)."""
     folder = session.create_tmp()
-    build(session, "system-lock", "--no-cache-filter=system-locking", f"--output={folder}")
+    build(session, "system-lock", ASKED, f"--output={folder}")
     run_program(session, "system_lock", f"{folder}/resolved.json", *session.posargs)
 
 
@@ -113,6 +117,19 @@ def docker_test(session: nox.Session) -> None:
 def docker_prod(session: nox.Session) -> None:
     """Build the production image (-- OPTIONS of docker build)."""
     build_locked(session, "production", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def docker_wheels(session: nox.Session) -> None:
+    """Make a wheel of every locked package, in .wheels (-- --only-binary to compile none)."""
+    if session.posargs not in ([], ["--only-binary"]):
+        session.error("Usage: nox -s docker_wheels [-- --only-binary]")
+    ensure_lock(session)
+    plan = session.create_tmp()
+    build(session, "wheel-plan", f"--output={plan}")
+    run_program(session, "wheel_report", "plan", f"{plan}/wheels.json", *session.posargs)
+    build(session, "wheelhouse", "--output=.wheels")
+    run_program(session, "wheel_report", "done", f"{plan}/wheels.json", ".wheels")
 
 
 @nox.session(venv_backend="none")
@@ -176,8 +193,9 @@ def build_locked(session: nox.Session, stage: str, *options: str) -> None:
 def build(session: nox.Session, stage: str, *options: str) -> None:
     """Build a stage with the settings of this machine, which reach it as arguments and secrets."""
     settings = [f"--build-arg={name}={value}" for name, value in host_user().items()]
-    if "PYTHON_IMAGE" in os.environ:
-        settings.append(f"--build-arg=PYTHON_IMAGE={os.environ['PYTHON_IMAGE']}")
+    for name in BASE_IMAGES:
+        if name in os.environ:
+            settings.append(f"--build-arg={name}={os.environ[name]}")
     if CERTIFICATE:
         settings.append(f"--secret=id=ca.pem,src={CERTIFICATE}")
     settings.append("--secret=id=pip.env,env=PIP_ENV")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 PT_LOAD, PT_DYNAMIC, PT_INTERP = 1, 2, 3
 # The libraries that musl's linker is itself, whatever their version (load_library in its
-# ldso/dynlink.c); Alpine's own name, libc.musl-x86_64.so.1, is a file.
+# ldso/dynlink.c). Alpine's name for it, libc.musl-x86_64.so.1, is a link that has to be there.
 MUSL_ITSELF = re.compile(r"lib(?:c|pthread|rt|m|dl|util|xnet)\.so")
 DT_NEEDED, DT_STRTAB, DT_RPATH, DT_RUNPATH = 1, 5, 15, 29
 

@@ -16,7 +16,7 @@ KEPT_LINES = 200
 # What the client's messages mean: an expression, whose group stands for {}, a problem, a remedy.
 CAUSES = (
     # What a program of this folder reports, behind BuildKit's time stamp, has both sentences.
-    (r"^(?:#\d+ )?[\d.]+ (System packages: .+)$", "{}", ""),
+    (r"^(?:#\d+ )?[\d.]+ ((?:System packages|Interpreter|Wheels): .+)$", "{}", ""),
     (
         r"fatal error: (\S+\.h(?:pp)?): No such file",
         "A wheel is compiled here, and the header {} is missing.",

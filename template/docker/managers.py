@@ -149,10 +149,12 @@ class Apt(Manager):
 
     def install(self, versions: Mapping[str, str]) -> None:
         """Install without recommended packages, and leave no logs and no copies of old lists."""
-        quiet = ["-o=Dir::Log::History=", "-o=Dir::Log::Terminal=", "-o=DPkg::Use-Pty=0"]
-        quiet += ["-o=DPkg::Options::=--log=/dev/null"]
+        quiet = [f"-o=Dir::Log::{log}=" for log in ("History", "Planner", "Terminal")]
+        quiet += ["-o=DPkg::Use-Pty=0", "-o=DPkg::Options::=--log=/dev/null"]
         self._apt("apt-get", "install", *quiet, *_pins(versions), show=True)
-        for pattern in ("cache/debconf/*-old", "cache/ldconfig/aux-cache", "lib/dpkg/*-old"):
+        # The first are from debconf's look into the archives, which knows nothing of the settings.
+        old = ("cache/debconf/*-old", "cache/ldconfig/aux-cache", "lib/dpkg/*-old")
+        for pattern in ("cache/apt/*.bin", *old):
             for path in Path("/var").glob(pattern):
                 path.unlink()
 

@@ -4,9 +4,9 @@
 
 A build step is repeated when a file that it reads changes, so every file holds one fact:
 requirements.txt (the main set), requirements-development.txt (with the development groups),
-no-binary.txt (what is compiled though there is a wheel), pyproject.toml (what building the
-project's wheel needs) and application.txt (the project's name). docker/system.py adds the system
-packages; here their declaration is checked, on the host before anything is built.
+system.json ([tool.sys]), wheels.json ([tool.seedpod.wheels]), pyproject.toml (what building the
+project's wheel needs) and application.txt (the project's name). On the host, it checks all of that
+before anything is built.
 """
 
 import json
@@ -20,6 +20,7 @@ import system
 
 # The README is the package's description on an index; in an image nobody reads it.
 BUILD_TABLES = ("build-system", "project")
+WHEEL_SETTINGS = ("build-first", "no-binary", "no-build-isolation")
 UNUSED_FIELDS = ("readme",)
 
 
@@ -34,6 +35,31 @@ def build_metadata(pyproject: dict[str, Any]) -> dict[str, Any]:
         "poetry": {field: value for field, value in poetry.items() if field not in UNUSED_FIELDS}
     }
     return kept
+
+
+def wheel_settings(pyproject: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the lists of package names in [tool.seedpod.wheels]: what to compile, in which way.
+
+    Raises ValueError, with a sentence on the problem and one on the remedy, for anything else.
+    """
+    table = pyproject.get("tool", {}).get("seedpod", {}).get("wheels", {})
+    if not isinstance(table, dict):
+        raise ValueError(
+            f"wheels in [tool.seedpod] is {table!r}. Write a table, [tool.seedpod.wheels]."
+        )
+    unknown = sorted(table.keys() - set(WHEEL_SETTINGS))
+    if unknown:
+        raise ValueError(
+            f"[tool.seedpod.wheels] has no use for {unknown[0]!r}. "
+            f"It takes {', '.join(WHEEL_SETTINGS)}."
+        )
+    for name, value in table.items():
+        if not isinstance(value, list) or not all(isinstance(x, str) for x in value):
+            raise ValueError(
+                f"{name} in [tool.seedpod.wheels] is {value!r}. "
+                'Write a list of names like ["lxml"].'
+            )
+    return {name: table.get(name, []) for name in WHEEL_SETTINGS}
 
 
 def toml_value(value: Any) -> str:
@@ -59,23 +85,21 @@ def main() -> None:
         pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
         settings = pyproject.get("tool", {}).get("seedpod", {})
         extras = settings.get("extras", [])
-        no_binary = settings.get("wheels", {}).get("no-binary", [])
         development = [requirements.MAIN, *requirements.default_groups(lock)]
         files = {
             "requirements.txt": requirements.requirements(lock, [requirements.MAIN], extras),
             "requirements-development.txt": requirements.requirements(lock, development, extras),
         }
         system.load(pyproject)
-        if not isinstance(no_binary, list) or not all(isinstance(x, str) for x in no_binary):
-            sys.exit(
-                f"no-binary in [tool.seedpod.wheels] is {no_binary!r}. "
-                'Write a list of names like ["lxml"].'
-            )
+        declared = {"tool": {"sys": pyproject.get("tool", {}).get("sys", {})}}
+        files["system.json"] = json.dumps(declared, sort_keys=True)
+        files["wheels.json"] = json.dumps(wheel_settings(pyproject), sort_keys=True)
     except requirements.LockError as error:
         sys.exit(f"{error} Without Nox: docker build --target lock --output . .")
     except system.DeclarationError as error:
         sys.exit(f"System packages: {error}")
-    files["no-binary.txt"] = "".join(f"--no-binary {name}\n" for name in no_binary)
+    except ValueError as error:
+        sys.exit(f"Wheels: {error}")
     files["application.txt"] = f"{pyproject['project']['name']}\n"
     build = build_metadata(pyproject)
     files["pyproject.toml"] = "".join(f"{key} = {toml_value(build[key])}\n" for key in build)

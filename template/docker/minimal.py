@@ -30,6 +30,7 @@ EXCLUDE_LIST = Path(__file__).with_name("stdlib-exclude.txt")
 UNWINDER = "libgcc_s.so.1"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 DATA = (
+    "/etc/alpine-release",
     "/etc/debian_version",
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",

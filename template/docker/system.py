@@ -1,6 +1,6 @@
 """Read the system packages that pyproject.toml declares, and choose those of this base image.
 
-    python3 docker/system.py PROJECT OUTPUT
+    python3 docker/system.py system.json PROJECT OUTPUT
 
 A release is named after its os-release(5): ID and VERSION_ID, dots become dashes (debian13,
 alpine3-23). Written are one file for each stage that installs packages, and declaration.json for
@@ -155,7 +155,7 @@ def selections(
 ) -> dict[str, dict[str, str]]:
     """Return the versions of the packages that each stage installs, by the stages' names."""
     groups = [f"{GROUPS}.{name}" for name in section.groups]
-    stages = {"build-system": [BUILD], "development": [RUN, *groups], "production": [RUN]}
+    stages = {"build": [BUILD], "development": [RUN, *groups], "production": [RUN]}
     if lock is not None:
         return {
             stage: {x["name"]: x["version"] for x in lock if set(names) & set(x["sets"])}
@@ -250,13 +250,12 @@ def _table(value: Any, title: str) -> Mapping[str, Any]:
 
 
 def main() -> None:
-    """Write what applies to this image from the project in the first folder into the second."""
-    project, output = map(Path, sys.argv[1:])
+    """Write what of a declaration and of a project's lock applies to this image."""
+    declared, project, output = map(Path, sys.argv[1:])
     name = release(platform.freedesktop_os_release())
     lock = None
     try:
-        pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-        section = choose(load(pyproject), name)
+        section = choose(load(json.loads(declared.read_text(encoding="utf-8"))), name)
         if (project / LOCK).exists() and any(section.sets().values()):
             content = tomllib.loads((project / LOCK).read_text(encoding="utf-8"))
             lock = locked(content, name, managers.of_this_image().architecture, section)
@@ -267,9 +266,10 @@ def main() -> None:
     selected = selections(section, lock)
     source = LOCK if lock is not None else f"[{section.title}] in pyproject.toml"
     for stage, packages in selected.items():
-        (output / stage).mkdir(parents=True, exist_ok=True)
+        folder = output / "system" / stage
+        folder.mkdir(parents=True, exist_ok=True)
         content = {"source": source, "packages": packages} if packages else {}
-        (output / stage / "packages.json").write_text(json.dumps(content, sort_keys=True))
+        (folder / "packages.json").write_text(json.dumps(content, sort_keys=True))
     declaration = {
         "release": name,
         "key": section.key,
@@ -280,7 +280,7 @@ def main() -> None:
             for table, packages in section.sets().items()
         },
     }
-    (output / "uv-cache.txt").write_text(cache_name(name, selected["build-system"]))
+    (output / "uv-cache.txt").write_text(cache_name(name, selected["build"]))
     (output / "declaration.json").write_text(json.dumps(declaration, sort_keys=True))
 
 

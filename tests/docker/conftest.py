@@ -17,7 +17,10 @@ from support.images import Layout
 from support.project import Project, render
 
 PYTHON_VERSION = "3.13"
-OFFICIAL_IMAGE = f"python:{PYTHON_VERSION}-slim-trixie"
+OFFICIAL_IMAGES = {
+    Layout.LOCAL: f"python:{PYTHON_VERSION}-slim-trixie",
+    Layout.ALPINE: f"python:{PYTHON_VERSION}-alpine3.23",
+}
 HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
 
 
@@ -87,9 +90,17 @@ def layout(request: pytest.FixtureRequest) -> Layout:
 
 def base_image(layout: Layout, client: dict[str, str]) -> str:
     """Return a base image of a layout: the official one, where it is to be had."""
-    if layout is Layout.LOCAL and images.available(OFFICIAL_IMAGE, client):
-        return OFFICIAL_IMAGE
+    official = OFFICIAL_IMAGES.get(layout)
+    if official and images.available(official, client):
+        return official
     return images.stand_in(PYTHON_VERSION, layout, client)
+
+
+@pytest.fixture(scope="session")
+def alpine_packages(client: dict[str, str]) -> Iterator[None]:
+    """Let builds on Alpine install packages, for the whole run."""
+    with images.packages(base_image(Layout.ALPINE, client), client):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +114,8 @@ def make(client: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> It
         kind = answers.get("kind", "web")
         lock = root / f"{kind}-{answers.get('python_version', PYTHON_VERSION)}.lock"
         folder = root / f"{kind}-{answers.get('runtime', 'minimal')}-{next(numbers)}"
-        render({"python_version": PYTHON_VERSION, **answers}, folder)
+        base = "alpine" if layout is Layout.ALPINE else "debian"
+        render({"python_version": PYTHON_VERSION, "base": base, **answers}, folder)
         project = Made(folder, {**client, "PYTHON_IMAGE": base_image(layout, client)})
         made.append(project)
         if not lock.exists():

@@ -114,9 +114,12 @@ def test_its_bytecode_is_never_checked_against_the_source(production: Made) -> N
     assert flags == "{1}"
 
 
-def test_the_minimal_image_is_at_most_58_megabytes(built: Make, layout: Layout) -> None:
+def test_the_minimal_image_is_at_most_58_megabytes_and_50_on_alpine(
+    built: Make, layout: Layout
+) -> None:
     project = built(layout, runtime="minimal")
-    assert size(project, f"{project.name}:production") <= 58 * MEGABYTE
+    most = 50 if layout is Layout.ALPINE else 58
+    assert size(project, f"{project.name}:production") <= most * MEGABYTE
 
 
 def test_the_full_image_is_its_base_and_its_environment(built: Make, layout: Layout) -> None:

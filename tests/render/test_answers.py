@@ -165,7 +165,13 @@ def test_an_address_that_is_none_is_refused(draft: Copy, tmp_path: Path, address
 
 @pytest.mark.parametrize(
     ("question", "answer"),
-    [("kind", "gui"), ("python_version", "3.10"), ("runtime", "alpine"), ("license", "GPL")],
+    [
+        ("kind", "gui"),
+        ("python_version", "3.10"),
+        ("base", "ubuntu"),
+        ("runtime", "alpine"),
+        ("license", "GPL"),
+    ],
 )
 def test_a_choice_that_is_none_is_refused_with_the_choices(
     draft: Copy, tmp_path: Path, question: str, answer: str

@@ -3,12 +3,17 @@
 import re
 import tomllib
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sizes
+import system
 import yaml
 from jinja2 import Environment, nodes
+
+from support.images import default_reference
 
 Copy = Callable[..., Path]
 
@@ -24,6 +29,7 @@ ALWAYS = {
     "docker/elf.py",
     "docker/explain.py",
     "docker/install.py",
+    "docker/interpreter.py",
     "docker/managers.py",
     "docker/metadata.py",
     "docker/minimal.py",
@@ -41,6 +47,9 @@ ALWAYS = {
     "docker/system_report.py",
     "docker/system_resolve.py",
     "docker/tools.txt",
+    "docker/wheel_report.py",
+    "docker/wheelhouse.py",
+    "docker/wheels.py",
     "noxfile.py",
     "pyproject.toml",
     "src/myapp/__init__.py",
@@ -50,6 +59,12 @@ ALWAYS = {
 BY_KIND = {
     "web": {"src/myapp/app.py", "tests/test_app.py"},
     "cli": {"src/myapp/cli.py", "tests/test_cli.py"},
+}
+# The official image of each base, and its release as docker/system.py finds it in there.
+TAGS = {"alpine": "python:{}-alpine3.23", "debian": "python:{}-slim-trixie"}
+RELEASES = {
+    "alpine": system.release({"ID": "alpine", "VERSION_ID": "3.23.6"}),
+    "debian": system.release({"ID": "debian", "VERSION_ID": "13"}),
 }
 BY_LICENSE = {"MIT": {"LICENSE"}, "Apache-2.0": {"LICENSE"}, "proprietary": set[str]()}
 
@@ -88,9 +103,83 @@ def test_a_licence_is_declared_and_its_file_is_packed(
 
 def test_the_choices_reach_the_image(project: Path, answers: dict[str, str]) -> None:
     lines = (project / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    assert f"ARG PYTHON_IMAGE=python:{answers['python_version']}-slim-trixie" in lines
+    assert f"ARG PYTHON_IMAGE={TAGS[answers['base']].format(answers['python_version'])}" in lines
+    assert "ARG BUILDER_IMAGE=${PYTHON_IMAGE}" in lines
     assert f"ARG RUNTIME={answers['runtime']}" in lines
     assert ("EXPOSE 8000" in lines) == (answers["kind"] == "web")
+
+
+def test_every_python_on_every_base_has_its_image_and_no_other_file_names_it(
+    draft: Copy, tmp_path: Path, questions: dict[str, Any]
+) -> None:
+    """An image that the registry does not have would show at the owner's first build alone."""
+    bases = questions["base"]["choices"].values()
+    assert TAGS.keys() == RELEASES.keys() == set(bases)
+    for base, version in product(bases, questions["python_version"]["choices"]):
+        project = draft(tmp_path / f"{base}-{version}", base=base, python_version=version)
+        found = {
+            name: re.findall(r"\bpython:\S+|[^\s=]*(?:-slim|trixie|alpine\d+\.)\S*", text)
+            for name in files(project)
+            if (text := (project / name).read_text(encoding="utf-8"))
+        }
+        tag = TAGS[base].format(version)
+        assert {name: tags for name, tags in found.items() if tags} == {"Dockerfile": [tag]}
+        assert default_reference(project / "Dockerfile") == tag
+
+
+def test_system_packages_are_shown_for_the_release_of_the_base(
+    project: Path, answers: dict[str, str]
+) -> None:
+    """They would be refused for any other: the image has this release."""
+    release = RELEASES[answers["base"]]
+    for name in ("pyproject.toml", "README.md"):
+        text = (project / name).read_text(encoding="utf-8")
+        tables = re.findall(r"^(?:# )?(\[tool\.sys\.[^\]]+\])", text, flags=re.MULTILINE)
+        assert {table.split(".")[2] for table in tables} == {release}, name
+        assert {table.rstrip("]").split(".")[3] for table in tables} >= {
+            "dependencies",
+            "dev-dependencies",
+        }
+        others = {*RELEASES.values()} - {release}
+        assert not [other for other in others if other in text], name
+
+
+def test_the_example_of_system_packages_is_one_that_is_taken(
+    project: Path, answers: dict[str, str]
+) -> None:
+    text = (project / "pyproject.toml").read_text(encoding="utf-8")
+    shown = re.sub(r"^# (?=\[tool\.sys|\S+ = )", "", text, flags=re.MULTILINE)
+    section = system.load(tomllib.loads(shown))[RELEASES[answers["base"]]]
+    assert section.run
+    assert section.build
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```toml\n(.*?)```", readme, flags=re.DOTALL)
+    assert system.load(tomllib.loads(example)).keys() == {RELEASES[answers["base"]]}
+
+
+def test_each_base_and_runtime_has_a_budget_of_its_own(draft: Copy, tmp_path: Path) -> None:
+    """A minimal image is smaller than any whole one, and with musl smaller than with glibc."""
+    budgets = {}
+    for runtime, base in product(("minimal", "full"), ("alpine", "debian")):
+        project = draft(tmp_path / f"{runtime}-{base}", base=base, runtime=runtime)
+        text = (project / "pyproject.toml").read_text(encoding="utf-8")
+        table = tomllib.loads(text)["tool"]["seedpod"]["size"]
+        budgets[runtime, base] = sizes.parse_size(table["production"])
+    assert list(budgets.values()) == sorted(set(budgets.values()))
+
+
+def test_the_readme_says_what_the_image_is_made_from(
+    project: Path, answers: dict[str, str]
+) -> None:
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    named = {name.lower() for name in re.findall(r"\b(Alpine|Debian)\b", readme)}
+    assert named == {answers["base"]}
+    assert f"`{answers['runtime']}` runtime" in readme
+
+
+def test_wheels_made_here_reach_a_build_and_no_repository(project: Path) -> None:
+    assert "!.wheels/" in (project / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert ".wheels/" in (project / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
 def test_nothing_of_the_template_language_is_left(template: Path, project: Path) -> None:
@@ -142,7 +231,7 @@ def test_no_file_without_a_final_newline_and_none_with_trailing_space(project: P
         assert not re.search(r"[ \t]$", text, flags=re.MULTILINE), name
 
 
-@pytest.mark.parametrize(("name", "most"), [("template/noxfile.py", 225), ("copier.yml", 170)])
+@pytest.mark.parametrize(("name", "most"), [("template/noxfile.py", 245), ("copier.yml", 170)])
 def test_what_an_owner_has_to_read_stays_short(template: Path, name: str, most: int) -> None:
     assert len((template / name).read_text(encoding="utf-8").splitlines()) <= most
 

@@ -11,6 +11,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from support import images
+from support.alpine import wheels
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = REPOSITORY / "template"
@@ -90,8 +91,15 @@ def test_the_build_backend_in_the_image_is_one_that_a_project_accepts() -> None:
 def test_the_tools_of_the_image_are_pinned_with_hashes() -> None:
     text = (TEMPLATE / "docker/tools.txt").read_text(encoding="utf-8")
     blocks = re.split(r"(?<!\\)\n", text.strip())
-    assert {block.split("==")[0] for block in blocks} == {"poetry-core", "uv"}
+    assert {block.split("==")[0] for block in blocks} == {
+        *("packaging", "poetry-core", "setuptools", "uv")
+    }
     assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", block) for block in blocks)
+
+
+def test_what_reads_wheels_in_the_image_is_tested_with_the_same_packaging() -> None:
+    image = requirements(TEMPLATE / "docker/tools.txt")["packaging"]
+    assert {str(image.specifier)} == repository_pins()["packaging"]
 
 
 def test_the_choices_of_python_are_those_that_the_locks_are_tested_with() -> None:
@@ -102,19 +110,23 @@ def test_the_choices_of_python_are_those_that_the_locks_are_tested_with() -> Non
     assert tested == set(copier_yml()["python_version"]["choices"])
 
 
-def test_a_stand_in_image_exists_for_the_default_python() -> None:
+def test_a_stand_in_image_exists_for_the_default_python_on_each_base() -> None:
     question = copier_yml()["python_version"]
-    assert question["default"] in images.RELEASES
-    assert images.RELEASES.keys() <= set(question["choices"])
+    for there in (images.RELEASES.keys(), wheels.CPYTHON.keys()):
+        assert question["default"] in there
+        assert there <= set(question["choices"])
 
 
 def test_the_base_image_is_named_in_one_place() -> None:
-    pattern = re.compile(r"-slim\b|-trixie\b")
+    """One line of copier.yml, from which the Dockerfile has it."""
+    tag = re.compile(r"\bpython:\S|-slim\b|\bslim-|trixie\b|alpine\d+\.")
+    paths = [path for path in TEMPLATE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     named = [
-        path.relative_to(TEMPLATE).as_posix()
-        for path in TEMPLATE.rglob("*")
-        if path.is_file()
-        and path.suffix != ".pyc"
-        and pattern.search(path.read_text(encoding="utf-8"))
+        (path.name, line)
+        for path in (REPOSITORY / "copier.yml", *paths)
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if tag.search(line)
     ]
-    assert named == ["Dockerfile.jinja"]
+    [(name, line)] = named
+    assert name == "copier.yml"
+    assert line.startswith('  default: "python:{{ python_version }}-')

@@ -1,11 +1,15 @@
-"""ELF files, package databases and programs made by hand.
+"""ELF files, package databases, wheels and programs made by hand.
 
 The tests need neither a compiler nor this machine's libraries, packages or package manager.
 """
 
+import base64
+import hashlib
+import json
 import os
 import struct
-from collections.abc import Callable, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,8 @@ BASE = 0x40_0000
 
 MakeElf = Callable[..., Path]
 MakeDpkg = Callable[..., Path]
+MakeHouse = Callable[..., Path]
+MakeWheel = Callable[..., Path]
 Program = Callable[..., Path]
 
 # It says what is recorded for all of its arguments, else for the first word with a record.
@@ -125,6 +131,70 @@ def make_dpkg() -> MakeDpkg:
         return root
 
     return make_dpkg
+
+
+def record_line(name: str, content: bytes) -> str:
+    """Return a file's line in the RECORD of a wheel."""
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    return f"{name},sha256={digest},{len(content)}\n"
+
+
+@pytest.fixture
+def make_wheel() -> MakeWheel:
+    """Return a function that writes a wheel into a folder, and returns its path.
+
+    In: name, version and tag, and the text of the files in it.
+    """
+
+    def make_wheel(
+        folder: Path,
+        name: str,
+        version: str = "1.0",
+        tag: str = "py3-none-any",
+        files: Mapping[str, str] | None = None,
+    ) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        stem = f"{name.replace('-', '_')}-{version}"
+        texts = {
+            **(files or {f"{name.replace('-', '_')}.py": f"VERSION = {version!r}\n"}),
+            f"{stem}.dist-info/METADATA": (
+                f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+            ),
+            f"{stem}.dist-info/WHEEL": (f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n"),
+        }
+        record = f"{stem}.dist-info/RECORD"
+        lines = [record_line(path, text.encode()) for path, text in texts.items()]
+        path = folder / f"{stem}-{tag}.whl"
+        with zipfile.ZipFile(path, "w") as wheel:
+            for inner, text in {**texts, record: "".join([*lines, f"{record},,\n"])}.items():
+                wheel.writestr(inner, text)
+        return path
+
+    return make_wheel
+
+
+@pytest.fixture
+def make_house() -> MakeHouse:
+    """Return a function that writes the manifest of a wheelhouse's folder, and returns the folder.
+
+    In: the folder, the wheels in it, and what the manifest says of all of them.
+    """
+
+    def make_house(folder: Path, wheels: Iterable[Path], **entry: object) -> Path:
+        told = {"origin": "index", "seconds": 0.5, "new": True, **entry}
+        manifest = {
+            path.name: {
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                "size": path.stat().st_size,
+                **told,
+            }
+            for path in wheels
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "wheels.json").write_text(json.dumps(manifest))
+        return folder
+
+    return make_house
 
 
 @pytest.fixture

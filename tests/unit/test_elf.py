@@ -202,12 +202,32 @@ def test_the_linker_of_musl_is_the_c_library_too(tmp_path: Path, make_elf: MakeE
     own = make_elf(tmp_path / "lib/libc.musl-x86_64.so.1")
     linker = elf.Linker([tmp_path / "lib"], musl=musl)
     user = read(make_elf(tmp_path / "user"))
-    for name in ("libc.so", "libm.so.6", "libpthread.so.0", "libdl.so.2"):
+    parts = ("c", "dl", "m", "pthread", "rt", "util", "xnet")
+    for name in (f"lib{part}.so{version}" for part in parts for version in ("", ".0", ".6")):
         assert linker.find(name, user) == musl
         assert elf.Linker([tmp_path / "lib"]).find(name, user) is None
     assert linker.find(own.name, user) == own
-    for name in ("libcrypto.so.3", "libmagic.so.1"):
+    for name in ("libcrypto.so.3", "libmagic.so.1", "librtmp.so.1", "xlibc.so"):
         assert linker.find(name, user) is None
+
+
+def test_the_linker_of_a_system_with_musl_needs_no_ldconfig(
+    tmp_path: Path, make_elf: MakeElf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alpine's is a script of another kind; the Python that runs tells which linker there is."""
+    musl = make_elf(tmp_path / "lib/ld-musl-none.so.1")
+    python = make_elf(tmp_path / "python3", ["libc.so"], interpreter=str(musl))
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(subprocess, "run", forbidden)
+    linker = elf.Linker.of_this_system()
+    assert linker.find("libpthread.so.0", read(python)) == musl
+    assert linker.find("libnone.so.1", read(python)) is None
+    assert elf.closure([elf.interpreter()], linker).found.keys() == {musl}
+
+
+def forbidden(*arguments: object, **options: object) -> None:
+    """Stand for a function that must not be called."""
+    raise AssertionError(arguments, options)
 
 
 def test_needed_libraries_are_followed_to_the_end(tmp_path: Path, make_elf: MakeElf) -> None:

@@ -27,6 +27,18 @@ MESSAGES = [
         "System packages: sys.lock does not fit [tool.sys.debian13]. Run nox -s sys_lock.",
     ),
     (
+        "#12 0.644 Wheels: one-1.0-py3-none-any.whl in the wheelhouse has changed since it was "
+        "made. Delete it and run nox -s docker_wheels.\n------\n > [metadata 4/4] RUN python3:",
+        "Wheels: one-1.0-py3-none-any.whl in the wheelhouse has changed since it was made. Delete "
+        "it and run nox -s docker_wheels.",
+    ),
+    (
+        "#21 0.310 Interpreter: The prefix of the image that builds is /usr, and of the one that "
+        "runs /usr/local. Let BUILDER_IMAGE and PYTHON_IMAGE be variants of one image.",
+        "Interpreter: The prefix of the image that builds is /usr, and of the one that runs "
+        "/usr/local. Let BUILDER_IMAGE and PYTHON_IMAGE be variants of one image.",
+    ),
+    (
         "#15 9.412       src/lxml/etree.c:52:10: fatal error: libxml/xmlversion.h: No such file or "
         "directory\n#15 9.412       compilation terminated.",
         "A wheel is compiled here, and the header libxml/xmlversion.h is missing.",

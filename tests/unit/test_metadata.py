@@ -1,6 +1,8 @@
 """docker/metadata.py gives each stage what it needs, so that another edit rebuilds nothing."""
 
 import email
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,16 +12,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import interpreter
 import metadata
 import pytest
+import system
+import wheelhouse
 
 LOCKS = Path(__file__).parent / "locks"
+DOCKERFILE = Path(metadata.__file__).parent.parent / "Dockerfile.jinja"
 FILES = {
     "application.txt",
-    "no-binary.txt",
     "pyproject.toml",
     "requirements.txt",
     "requirements-development.txt",
+    "system.json",
+    "wheels.json",
 }
 BUILD = """
 [build-system]
@@ -62,6 +69,35 @@ def test_there_is_a_file_for_each_fact(split: Split, project: Path) -> None:
     assert split(project).keys() == FILES
 
 
+def test_the_stages_find_all_that_they_read_and_read_all_that_is_written(
+    split: Split, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the stages `metadata` and `selection` make, in the way that the Dockerfile does."""
+    split(project)
+    facts, chosen = project.parent / "out", project.parent / "chosen"
+    monkeypatch.setattr(
+        "platform.freedesktop_os_release", lambda: {"ID": "debian", "VERSION_ID": "13"}
+    )
+    programs: list[tuple[Callable[[], None], list[Path | str]]] = [
+        (system.main, [facts / "system.json", project, chosen]),
+        (interpreter.main, ["write", chosen / "system/production/interpreter.json"]),
+        (wheelhouse.main, [facts, project / "poetry.lock", project / "none", chosen]),
+    ]
+    for program, arguments in programs:
+        monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments)])
+        program()
+    text = DOCKERFILE.read_text(encoding="utf-8").replace("\\\n", " ")
+    for stage, output in (("metadata", facts), ("selection", chosen)):
+        copied = " ".join(re.findall(rf"^COPY --from={stage} (.*) \S+$", text, flags=re.MULTILINE))
+        mounted = re.findall(rf"from={stage},source=([^,\s]+)", text)
+        names = (*copied.split(), *mounted)
+        named = [output / Path(name).relative_to(f"/{stage}") for name in names]
+        assert len(named) > 5
+        assert [path for path in named if not path.exists()] == []
+        written = {path for path in output.rglob("*") if path.is_file()}
+        assert {x for x in written if not any(x.is_relative_to(path) for path in named)} == set()
+
+
 def test_the_same_input_gives_the_same_files(split: Split, project: Path) -> None:
     assert split(project) == split(project)
 
@@ -84,9 +120,8 @@ def test_development_has_more_than_production_and_all_of_it(split: Split, projec
         ("[project]", "[tool.seedpod.size]\nproduction = '1 MB'\n\n[project]"),
         ("[project]", '[project]\nreadme = "README.md"'),
         ("[project]", "[tool.mypy]\nstrict = true\n[tool.pytest.ini_options]\n\n[project]"),
-        ("[project]", "[tool.sys.debian13.dependencies]\nlibpq5 = '*'\n\n[project]"),
     ],
-    ids=["comment", "ruff", "budget", "readme", "other tools", "system package"],
+    ids=["comment", "ruff", "budget", "readme", "other tools"],
 )
 def test_an_edit_that_changes_no_installed_file_changes_nothing(
     split: Split, project: Path, old: str, new: str
@@ -103,6 +138,13 @@ def test_a_new_version_changes_only_what_builds_the_wheel(split: Split, project:
     assert {name for name in FILES if before[name] != after[name]} == {"pyproject.toml"}
 
 
+def test_a_system_package_is_a_fact_of_its_own(split: Split, project: Path) -> None:
+    before = split(project)
+    edit(project, "[project]", "[tool.sys.debian13.dependencies]\nlibpq5 = '*'\n\n[project]")
+    after = split(project)
+    assert {name for name in FILES if before[name] != after[name]} == {"system.json"}
+
+
 def test_extras_of_the_image_are_installed(split: Split, tmp_path: Path) -> None:
     project = Path(shutil.copytree(LOCKS / "extras", tmp_path / "project"))
     before = split(project)
@@ -114,12 +156,56 @@ def test_extras_of_the_image_are_installed(split: Split, tmp_path: Path) -> None
 
 def test_what_to_compile_is_a_fact_of_its_own(split: Split, project: Path) -> None:
     before = split(project)
-    assert before["no-binary.txt"] == ""
-    wheels = '[tool.seedpod.wheels]\nno-binary = ["lxml", "pillow"]\n\n'
+    none: dict[str, list[str]] = {"build-first": [], "no-binary": [], "no-build-isolation": []}
+    assert json.loads(before["wheels.json"]) == none
+    wheels = '[tool.seedpod.wheels]\nno-binary = ["lxml", "pillow"]\nbuild-first = ["numpy"]\n\n'
     edit(project, "[project]", f"{wheels}[project]")
     after = split(project)
-    assert after["no-binary.txt"] == "--no-binary lxml\n--no-binary pillow\n"
-    assert {name for name in FILES if before[name] != after[name]} == {"no-binary.txt"}
+    assert json.loads(after["wheels.json"]) == {
+        **none,
+        "no-binary": ["lxml", "pillow"],
+        "build-first": ["numpy"],
+    }
+    assert {name for name in FILES if before[name] != after[name]} == {"wheels.json"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            '[tool.seedpod.wheels]\nno-binaries = ["lxml"]',
+            "[tool.seedpod.wheels] has no use for 'no-binaries'. "
+            "It takes build-first, no-binary, no-build-isolation.",
+        ),
+        (
+            "[tool.seedpod.wheels]\nno-binary = true",
+            'no-binary in [tool.seedpod.wheels] is True. Write a list of names like ["lxml"].',
+        ),
+        (
+            '[tool.seedpod.wheels]\nbuild-first = "numpy"',
+            "build-first in [tool.seedpod.wheels] is 'numpy'. "
+            'Write a list of names like ["lxml"].',
+        ),
+        (
+            "[tool.seedpod.wheels]\nno-build-isolation = ['scipy', 1]",
+            "no-build-isolation in [tool.seedpod.wheels] is ['scipy', 1]. "
+            'Write a list of names like ["lxml"].',
+        ),
+        (
+            "[tool.seedpod]\nwheels = ['lxml']",
+            "wheels in [tool.seedpod] is ['lxml']. Write a table, [tool.seedpod.wheels].",
+        ),
+    ],
+    ids=["unknown", "no list", "text", "no names", "no table"],
+)
+def test_settings_of_wheels_that_are_none_are_refused_before_anything_is_built(
+    split: Split, project: Path, settings: str, message: str
+) -> None:
+    edit(project, "[project]", f"{settings}\n\n[project]")
+    with pytest.raises(SystemExit) as error:
+        split(project)
+    assert error.value.code == f"Wheels: {message}"
+    assert not (project.parent / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """docker/minimal.py copies what a Python needs, as it was, and nothing else."""
 
+import json
 import os
+import re
 import shutil
 import ssl
 import stat
@@ -16,7 +18,9 @@ import packages
 import pytest
 from packages import Database
 
+Assemble = Callable[..., Path]
 MakeDpkg = Callable[..., Path]
+MakeElf = Callable[..., Path]
 EXCLUDE = [x for x in minimal.EXCLUDE_LIST.read_text().split("\n") if x and not x.startswith("#")]
 
 
@@ -392,6 +396,106 @@ def test_what_nobody_reads_of_a_package_is_left_out(
     minimal.add_packages(tree, database, ["two"])
     assert tree.at(source / "usr/lib/libtwo.so").exists()
     assert not tree.at(source / "usr/lib/two.conf").exists()
+
+
+@pytest.fixture
+def alpine(source: Path, library: Path, make_elf: MakeElf, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the root of a small Alpine with a virtual environment; its paths are this system's."""
+    lib = source / "lib"
+    musl = make_elf(lib / "ld-musl-none.so.1")
+    (lib / "libc.musl-none.so.1").symlink_to(musl.name)
+    make_elf(lib / "libone.so.1", ["libc.musl-none.so.1"], runpath=str(lib))
+    make_elf(lib / "libtwo.so.1", ["libone.so.1", "libc.musl-none.so.1"], runpath=str(lib))
+    python = make_elf(
+        source / "bin/python3.99", ["libc.musl-none.so.1"], interpreter=str(musl), runpath=str(lib)
+    )
+    # Made on another system, whose names of the C library are musl's own too.
+    make_elf(source / "venv/module.so", ["libone.so.1", "libpthread.so.0"], runpath=str(lib))
+    (source / "venv/bin").mkdir()
+    (source / "venv/bin/python3").symlink_to(python)
+    installed = source / "lib/apk/db/installed"
+    installed.parent.mkdir(parents=True)
+    folder = str(lib).lstrip("/")
+    installed.write_text(
+        "\n".join(
+            f"P:{name}\nV:1-r0\nA:x86_64\nF:{folder}\n{''.join(f'R:{x}{chr(10)}' for x in files)}"
+            for name, files in (
+                ("musl", ("ld-musl-none.so.1", "libc.musl-none.so.1")),
+                ("one", ("libone.so.1",)),
+                ("two", ("libtwo.so.1",)),
+                ("two-dev", ("libtwo.so",)),
+            )
+        )
+    )
+    monkeypatch.setattr(packages, "DPKG", source / "none")
+    monkeypatch.setattr(packages, "APK", installed)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(minimal, "CERTIFICATES", source / "none.crt")
+    monkeypatch.setattr(minimal, "DATA", ["/etc/os-release"])
+    return source
+
+
+@pytest.fixture
+def assemble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Assemble:
+    """Return a function that runs the program for a list of packages, and returns the root."""
+
+    def assemble(environment: Path, *names: str) -> Path:
+        (tmp_path / "packages.json").write_text(json.dumps({"packages": list(names)}))
+        arguments = [environment, tmp_path / "packages.json", tmp_path / "assembled"]
+        monkeypatch.setattr(sys, "argv", ["minimal.py", *map(str, arguments)])
+        minimal.main()
+        return tmp_path / "assembled"
+
+    return assemble
+
+
+def recorded(root: Path, source: Path) -> list[str]:
+    """Return the packages that the database of apk below ``root`` has."""
+    text = (root / (source / "lib/apk/db/installed").relative_to("/")).read_text()
+    return re.findall(r"^P:(.+)$", text, flags=re.MULTILINE)
+
+
+def test_on_musl_the_linker_and_its_names_are_kept_with_what_is_needed(
+    alpine: Path, assemble: Assemble
+) -> None:
+    """And the database of apk has the owners of what is there, and nobody else."""
+    root = assemble(alpine / "venv")
+    lib = root / (alpine / "lib").relative_to("/")
+    assert {path.name for path in lib.iterdir()} == {
+        *("apk", "ld-musl-none.so.1", "libc.musl-none.so.1", "libone.so.1")
+    }
+    assert (lib / "libc.musl-none.so.1").readlink() == Path("ld-musl-none.so.1")
+    assert recorded(root, alpine) == ["musl", "one"]
+
+
+def test_on_musl_a_declared_package_is_kept_and_recorded(alpine: Path, assemble: Assemble) -> None:
+    root = assemble(alpine / "venv", "two")
+    assert (root / (alpine / "lib/libtwo.so.1").relative_to("/")).exists()
+    assert recorded(root, alpine) == ["musl", "one", "two"]
+
+
+def test_what_is_nowhere_is_reported_and_musls_own_names_are_not(
+    alpine: Path,
+    assemble: Assemble,
+    make_elf: MakeElf,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    module = make_elf(alpine / "venv/other.so", ["libm.so.6", "libtbb.so.12"])
+    assemble(alpine / "venv")
+    assert capsys.readouterr().err == f"{module} needs libtbb.so.12, which is not in this image.\n"
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["musl", "glibc"])
+def test_the_linkers_cache_is_made_where_there_is_a_list_of_folders_for_it(
+    alpine: Path, assemble: Assemble, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
+    if there and not Path("/etc/ld.so.conf").exists():
+        pytest.skip("needs a list of folders")
+    monkeypatch.setattr(minimal, "DATA", ["/etc/ld.so.conf"] if there else [])
+    root = assemble(alpine / "venv")
+    assert commands == ([["/sbin/ldconfig", "-r", str(root)]] if there else [])
 
 
 @pytest.mark.skipif(not shutil.which("dpkg-query"), reason="needs dpkg to compare with")

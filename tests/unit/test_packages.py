@@ -234,6 +234,7 @@ def test_records_are_a_database_that_is_read_like_the_first(
     alpine: Database, tmp_path: Path
 ) -> None:
     [(path, text)] = alpine.records(["zlib", "musl"]).items()
+    assert path == Path("/lib/apk/db/installed")
     copied = tmp_path / "copied" / path.relative_to("/")
     copied.parent.mkdir(parents=True)
     copied.write_text(text)

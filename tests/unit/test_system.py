@@ -384,7 +384,7 @@ def test_each_stage_installs_its_own_sets(lock: list[dict[str, Any]] | None) -> 
         {"gdb", "libpq5", "libxslt1.1", "postgresql-client"} | more
     )
     headers = {"gcc", "libpq-dev"}
-    assert found["build-system"].keys() == headers | more
+    assert found["build"].keys() == headers | more
 
 
 def test_a_package_that_runs_and_builds_is_in_both() -> None:
@@ -394,7 +394,7 @@ def test_a_package_that_runs_and_builds_is_in_both() -> None:
     )["debian13"]
     found = system.selections(section, None)
     assert "gcc" in found["production"]
-    assert "gcc" in found["build-system"]
+    assert "gcc" in found["build"]
 
 
 def test_a_lock_gives_the_exact_versions() -> None:
@@ -414,17 +414,18 @@ def test_wheels_are_kept_by_release_and_build_packages() -> None:
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Return a function that runs the program on a pyproject.toml and returns what it wrote.
+    """Return a function that runs the program on a declaration and returns what it wrote.
 
     The image is Debian 13; a sys.lock is the one in the folder ``project``.
     """
     monkeypatch.setattr("platform.freedesktop_os_release", lambda: DEBIAN)
     project, output = tmp_path / "project", tmp_path / "out"
     project.mkdir()
-    monkeypatch.setattr(sys, "argv", ["system.py", str(project), str(output)])
+    declared = tmp_path / "system.json"
+    monkeypatch.setattr(sys, "argv", ["system.py", str(declared), str(project), str(output)])
 
     def write(text: str) -> dict[str, str]:
-        (project / "pyproject.toml").write_text(text, encoding="utf-8")
+        declared.write_text(json.dumps(tomllib.loads(text)))
         output.mkdir(exist_ok=True)
         system.main()
         files = (path for path in output.rglob("*") if path.is_file())
@@ -433,13 +434,13 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     return write
 
 
-LISTS = {f"{stage}/packages.json" for stage in ("build-system", "development", "production")}
+LISTS = {f"system/{stage}/packages.json" for stage in ("build", "development", "production")}
 
 
 def test_there_is_a_file_for_each_stage(write: Write) -> None:
     files = write(DECLARED)
     assert files.keys() == {*LISTS, "declaration.json", "uv-cache.txt"}
-    assert json.loads(files["production/packages.json"]) == {
+    assert json.loads(files["system/production/packages.json"]) == {
         "source": "[tool.sys.debian13] in pyproject.toml",
         "packages": {"libpq5": "*", "libxslt1.1": "~1.1"},
     }
@@ -492,8 +493,8 @@ def test_a_runtime_package_more_leaves_what_compiles_wheels_as_it_is(write: Writ
     after = write(DECLARED.replace('libpq5 = "*"', 'libpq5 = "*"\nlibxml2 = "*"'))
     assert changed(before, after) == {
         "declaration.json",
-        "development/packages.json",
-        "production/packages.json",
+        "system/development/packages.json",
+        "system/production/packages.json",
     }
 
 
@@ -507,8 +508,8 @@ def test_a_build_package_more_changes_the_cache_of_wheels(write: Write) -> None:
     before = write(DECLARED)
     after = write(DECLARED.replace('gcc = "*"', 'gcc = "*"\nmake = "*"'))
     assert changed(before, after) == {
-        "build-system/packages.json",
         "declaration.json",
+        "system/build/packages.json",
         "uv-cache.txt",
     }
 
@@ -531,7 +532,7 @@ def dpkg(program: Program) -> None:
 @pytest.mark.usefixtures("dpkg")
 def test_a_lock_takes_the_place_of_declared_versions(write: Write, tmp_path: Path) -> None:
     write_lock(tmp_path / "project", load(DECLARED)["debian13"])
-    content = json.loads(write(DECLARED)["production/packages.json"])
+    content = json.loads(write(DECLARED)["system/production/packages.json"])
     assert content["source"] == "sys.lock"
     assert content["packages"] == dict.fromkeys(("libc6", "libpq5", "libxslt1.1"), "17.5-1")
 
