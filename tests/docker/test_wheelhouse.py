@@ -1,5 +1,6 @@
 """The wheelhouse: each wheel is made once, belongs to whoever runs it, and spares the network."""
 
+import gzip
 import io
 import os
 import re
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +36,10 @@ SETUP = """
 from pathlib import Path
 from setuptools import setup
 Path("{module}.py").write_text("WORD = " + text)
-setup(name="{name}", version="1.0", py_modules=["{module}"])
+setup(name="{name}", version="{version}", py_modules=["{module}"])
 """
+# Caches take a file of the same name and version for the same file.
+VERSION = f"1.{zlib.crc32(repr((SETUPS, SETUP)).encode())}"
 DEPENDENCY_STEP = (
     "RUN --mount=type=bind,from=selection,source=/selection/wheels/{},target=/wheels \\\n"
     "    --mount=type=cache,target=/root/.cache/uv \\\n"
@@ -85,10 +89,10 @@ class Story:
     second: str
 
 
-@pytest.fixture(scope="module", params=[Layout.LOCAL, Layout.ALPINE], ids=["debian", "alpine"])
-def story(request: pytest.FixtureRequest, make: Make, alpine_packages: None) -> Story:
+@pytest.fixture(scope="module")
+def story(make: Make, alpine_packages: None) -> Story:
     """Return a project that compiles a package, whose wheelhouse was filled and filled again."""
-    project = make(request.param, kind="cli")
+    project = make(Layout.ALPINE, kind="cli")
     if os.getuid() == 0:
         for path in (project.folder, *project.folder.rglob("*")):
             os.chown(path, USER, USER, follow_symlinks=False)
@@ -96,7 +100,6 @@ def story(request: pytest.FixtureRequest, make: Make, alpine_packages: None) -> 
     project.edit(
         "pyproject.toml",
         "[tool.sys]\n",
-        '[tool.sys.debian13.dev-dependencies]\ngcc = "*"\nlibc6-dev = "*"\n\n'
         '[tool.sys.alpine3-23.dev-dependencies]\ngcc = "*"\nmusl-dev = "*"\n\n'
         "[tool.seedpod.wheels]\nno-binary = []\n\n",
     )
@@ -172,13 +175,15 @@ def index(client: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
     """Serve two source distributions, and send whoever asks for others to the default index."""
     folder = tmp_path_factory.mktemp("index")
     for name, program in SETUPS.items():
-        write_sdist(folder, name, program + SETUP.format(name=name, module=name.replace("-", "_")))
+        write_sdist(folder, name, program)
     with socket.socket() as probe:
         probe.bind(("", 0))
         port = probe.getsockname()[1]
-    fallback = f"--fallback-url={PyPiRepository().url}simple"
-    command = [sys.executable, "-m", "pypiserver", "run", f"--port={port}", fallback, folder]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    options = [f"--port={port}", f"--fallback-url={PyPiRepository().url}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pypiserver", "run", *options, str(folder)],
+        stderr=subprocess.DEVNULL,
+    )
     address = f"http://{server._bridge_address(client)}:{port}/simple/"
     fetch(address)
     yield address
@@ -186,11 +191,18 @@ def index(client: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
     process.wait(timeout=30)
 
 
-def write_sdist(folder: Path, name: str, setup: str) -> None:
+def write_sdist(folder: Path, name: str, program: str) -> None:
     """Write a source distribution without pyproject.toml, as they were before PEP 518."""
-    stem = f"{name.replace('-', '_')}-1.0"
-    files = {"PKG-INFO": f"Metadata-Version: 2.2\nName: {name}\nVersion: 1.0\n", "setup.py": setup}
-    with tarfile.open(folder / f"{stem}.tar.gz", "w:gz") as archive:
+    module = name.replace("-", "_")
+    stem = f"{module}-{VERSION}"
+    files = {
+        "PKG-INFO": f"Metadata-Version: 2.2\nName: {name}\nVersion: {VERSION}\n",
+        "setup.py": program + SETUP.format(name=name, module=module, version=VERSION),
+    }
+    with (
+        gzip.GzipFile(folder / f"{stem}.tar.gz", "w", mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w") as archive,
+    ):
         for file, text in files.items():
             entry = tarfile.TarInfo(f"{stem}/{file}")
             entry.size = len(text)
@@ -202,18 +214,17 @@ def test_what_setup_programs_import_without_asking_is_built_and_installed_first(
 ) -> None:
     project = make(kind="cli")
     network = {"PIP_INDEX_URL": index, "PIP_TRUSTED_HOST": index.split("/")[2]}
-    project.edit(
-        "pyproject.toml",
-        "dependencies = [\n",
-        'dependencies = [\n    "seedpod-arch",\n    "seedpod-stone",\n',
-    )
+    names = "".join(f'    "{name}=={VERSION}",\n' for name in SETUPS)
+    project.edit("pyproject.toml", "dependencies = [\n", f"dependencies = [\n{names}")
     project.session("lock", **network)
     # What is isolated does not see what is installed, and by their names the arch comes first.
     for line in ("[tool.seedpod.wheels]", 'no-build-isolation = ["seedpod-arch"]'):
         project.edit("pyproject.toml", "[tool.sys]\n", f"{line}\n[tool.sys]\n")
-        output = project.refused("docker_wheels", **network)
-        assert "No module named 'seedpod_stone'" in output
-        assert "Wheels: seedpod-arch==1.0 cannot be compiled. Mend what pip reported." in output
+        done = project.run("nox", "--session", "docker_wheels", **network)
+        assert done.returncode != 0
+        assert "ModuleNotFoundError: No module named 'seedpod_stone'" in done.stdout
+        reason = r"^Wheels: seedpod-arch==\S+ .*cannot be compiled\. Mend what pip reported\.$"
+        assert re.search(reason, done.stdout, flags=re.M)
     line = 'build-first = ["seedpod-stone"]'
     project.edit("pyproject.toml", "[tool.sys]\n", f"{line}\n[tool.sys]\n")
     assert made(project.session("docker_wheels", **network))[0] == len(SETUPS)
@@ -243,7 +254,7 @@ def test_a_real_package_whose_setup_program_imports_others_is_compiled(make: Mak
     project.session("docker_prod")
     overlaps = project.python(
         "import numpy\nfrom cython_bbox import bbox_overlaps\n"
-        "boxes = numpy.array([[0.0, 0.0, 9.0, 9.0]], dtype=numpy.float32)\n"
+        "boxes = numpy.array([[0.0, 0.0, 9.0, 9.0]])\n"
         "print(bbox_overlaps(boxes, boxes).tolist())"
     )
     assert overlaps == "[[1.0]]"
