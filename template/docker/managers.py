@@ -175,7 +175,7 @@ class Apt(Manager):
         return max(dates).date().isoformat() if dates else None
 
     def owner(self, library: str) -> str | None:
-        """Search the archive's Contents lists, which are fetched for it (30 MB, apt-file(1))."""
+        """Search the archive's Contents lists, which are fetched for it (50 MB, apt-file(1))."""
         target = "Acquire::IndexTargets::deb::Contents-deb"
         options = {
             "MetaKey": "$(COMPONENT)/Contents-$(ARCHITECTURE)",
@@ -192,7 +192,8 @@ class Apt(Manager):
         found = [
             package
             for line in listing.splitlines()
-            if line.startswith("Contents-deb ")
+            # What is for all processors alike has no library.
+            if re.match(rf"Contents-deb .*Contents-{self.architecture}\b", line)
             for package in _contents(Path(line.split(" ", 1)[1]), library)
         ]
         # The shortest name: the library itself comes before what bundles a copy of it.
