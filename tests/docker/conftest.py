@@ -1,5 +1,6 @@
 """Images that the engine tests share: each combination is rendered, locked and built once."""
 
+import fcntl
 import itertools
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from support import engine, images
 from support.images import Layout
+from support.paths import cache
 from support.project import Project, render
 
 PYTHON_VERSION = "3.13"
@@ -104,7 +106,26 @@ def alpine_packages(client: dict[str, str]) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def make(client: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
+def prefix() -> Iterator[str]:
+    """Return what keeps the images of this run apart from those of another at the same time.
+
+    Alone it is empty: with the same names in every run, the engine's cache has more to offer.
+    """
+    cache().mkdir(parents=True, exist_ok=True)
+    for number in itertools.count():
+        with cache(f"tests-{number}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield f"run{number}-" if number else ""
+            return
+
+
+@pytest.fixture(scope="session")
+def make(
+    client: dict[str, str], prefix: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Make]:
     """Make projects: the answers, and the layout of the base image; lock files are shared."""
     root = tmp_path_factory.mktemp("projects")
     numbers = itertools.count(1)
@@ -113,7 +134,7 @@ def make(client: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> It
     def make_project(layout: Layout = Layout.DEBIAN, **answers: str) -> Made:
         kind = answers.get("kind", "web")
         lock = root / f"{kind}-{answers.get('python_version', PYTHON_VERSION)}.lock"
-        folder = root / f"{kind}-{answers.get('runtime', 'minimal')}-{next(numbers)}"
+        folder = root / f"{prefix}{kind}-{answers.get('runtime', 'minimal')}-{next(numbers)}"
         base = "alpine" if layout is Layout.ALPINE else "debian"
         render({"python_version": PYTHON_VERSION, "base": base, **answers}, folder)
         project = Made(folder, {**client, "PYTHON_IMAGE": base_image(layout, client)})
@@ -279,10 +300,10 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def compiled(make: Make) -> Made:
+def compiled(make: Make, prefix: str) -> Made:
     """Return a project that compiles packages, built in both runtimes; tests leave it as it is."""
     # With one name in every run, the engine's cache has the lock file, too.
-    project = make(Layout.LOCAL, project_name="compiled")
+    project = make(Layout.LOCAL, project_name=f"{prefix}compiled")
     packages = "".join(f'    "{name}",\n' for name in (*WHEELS, *COMPILED))
     project.edit("pyproject.toml", "dependencies = [\n", f"dependencies = [\n{packages}")
     declare(project, COMPILED_SETTINGS)
@@ -292,9 +313,9 @@ def compiled(make: Make) -> Made:
 
 
 @pytest.fixture(scope="session")
-def declared(make: Make) -> Made:
+def declared(make: Make, prefix: str) -> Made:
     """Return a project with small system packages, built; tests leave it as it is."""
-    project = make(project_name="declared")
+    project = make(project_name=f"{prefix}declared")
     declare(project, DECLARED_SETTINGS)
     build_runtimes(project)
     return project

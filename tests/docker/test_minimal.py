@@ -85,9 +85,9 @@ def test_certificates_time_zones_users_and_a_folder_for_temporary_files_are_ther
     assert output == "True Europe/Zurich app /tmp 0o41777"
 
 
-def test_threads_can_be_cancelled(minimal: Made) -> None:
-    """The GNU C library loads libgcc_s for that, which no ELF file says; musl needs nothing."""
-    output = minimal.python(
+def test_threads_can_be_cancelled(built: Make, layout: Layout) -> None:
+    """The GNU C library loads libgcc_s for that, which no ELF file of this project asks for."""
+    output = built(layout, kind="cli").python(
         "import ctypes\n"
         "c, thread, result = ctypes.CDLL(None), ctypes.c_ulong(), ctypes.c_void_p()\n"
         "c.pthread_create(ctypes.byref(thread), None, c.pause, None)\n"

@@ -234,7 +234,10 @@ def test_what_setup_programs_import_without_asking_is_built_and_installed_first(
 
 @pytest.mark.usefixtures("alpine_packages")
 def test_a_real_package_whose_setup_program_imports_others_is_compiled(make: Make) -> None:
-    """The setup program of cython-bbox imports Cython and NumPy, and declares neither."""
+    """The setup program of cython-bbox imports Cython and NumPy, and declares neither.
+
+    It takes long, so pip's cache of compiled wheels is left to answer when this runs again.
+    """
     project = make(Layout.ALPINE, kind="cli")
     project.edit(
         "pyproject.toml",
