@@ -25,15 +25,17 @@ RUN = "dependencies"
 
 @dataclass(frozen=True)
 class Library:
-    """A shared library that is needed: its package, the files that need it, in words, and theirs.
+    """A shared library that is needed: its package, and the files that need it, in words.
 
-    ``direct`` says that a file of the environment is among them.
+    ``direct`` says that a file of the environment is among them, ``in_base`` that the base image
+    has the library.
     """
 
     name: str
     package: str | None
     users: tuple[str, ...]
     direct: bool
+    in_base: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,13 @@ def judge(
 ) -> list[Finding]:
     """Return what is wrong with the packages that are declared to run.
 
-    In: the libraries that the base image does not have; for each declared package, whether it is
-    loaded by name, so that no file tells; the packages of production, of the place of compilation,
-    and of the base image.
+    In: the libraries that are needed; for each declared package, whether it is loaded by name, so
+    that no file tells; the packages of production, of the place of compilation, and of the base
+    image. Nobody has to declare what the base image has, and whoever does may.
     """
     needed = sorted(needed, key=lambda library: (not library.direct, library.name))
     owners = {library.package for library in needed if library.package}
+    needed = [library for library in needed if not library.in_base]
     in_doubt = {name for name, dlopen in declared.items() if not dlopen and name not in owners}
     build_only = {name for name in in_doubt if database.packages[name].for_building}
     honest = {*base, *(declared.keys() - build_only)}
@@ -93,7 +96,7 @@ def native_files(environment: Path) -> list[elf.Elf]:
 def libraries(
     environment: Path, base: Path, database: Database, search: Callable[[str], str | None]
 ) -> Iterator[Library]:
-    """Yield the libraries that the environment needs and neither it nor the base image has.
+    """Yield the libraries that the environment needs and does not have itself.
 
     In: the installed packages, and what finds the package of a library that is not there.
     """
@@ -101,18 +104,21 @@ def libraries(
     needed = elf.closure(own, elf.Linker.of_this_system([file.path for file in own]))
     distributions = _distributions(environment)
 
-    def library(name: str, package: str | None, users: Iterable[elf.Elf]) -> Library:
+    def library(
+        name: str, package: str | None, users: Iterable[elf.Elf], in_base: bool = False
+    ) -> Library:
         paths = sorted({user.path for user in users})
         direct = any(path.is_relative_to(environment) for path in paths)
         who = (distributions.get(str(path)) or database.owner(path) for path in paths)
         words = (
             f"{owner or path.parent} ({path.name})" for owner, path in zip(who, paths, strict=True)
         )
-        return Library(name, package, tuple(words), direct)
+        return Library(name, package, tuple(words), direct, in_base)
 
     for path, users in needed.found.items():
-        if not path.is_relative_to(environment) and not (base / path.relative_to("/")).exists():
-            yield library(path.name, database.owner(path), users)
+        if not path.is_relative_to(environment):
+            in_base = (base / path.relative_to("/")).exists()
+            yield library(path.name, database.owner(path), users, in_base)
     for name, users in needed.missing.items():
         yield library(name, search(name), users)
 
@@ -163,7 +169,7 @@ def main() -> None:
         "title": declared["title"],
         "declared": len(run),
         "findings": [*map(asdict, judge(needed, run, database, build, Database(base).packages))],
-        "libraries": [*map(asdict, needed)],
+        "libraries": [asdict(library) for library in needed if not library.in_base],
     }
     report.write_text(json.dumps(content, indent=2))
 

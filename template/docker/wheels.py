@@ -70,7 +70,8 @@ def compile_wheel(options: Iterable[str], package: Locked, isolated: bool, outpu
     with _hashed(options, [package]) as listed:
         done = subprocess.run([*PIP, *command, *listed], check=False)
     if done.returncode:
-        raise WheelhouseError(f"{package.requirement} cannot be compiled. Mend what pip reported.")
+        name = f"{package.name}=={package.version}"
+        raise WheelhouseError(f"{name} cannot be compiled. Mend what pip reported.")
     return time.monotonic() - started
 
 

@@ -108,6 +108,11 @@ def test_what_nothing_needs_is_unused(database: Database) -> None:
     assert judge(database, [LIBPQ], declared) == [Finding("unused", "libstray1")]
 
 
+def test_what_the_base_image_has_is_not_unused(database: Database) -> None:
+    there = Library("libstray.so.1", "libstray1", ("a module",), direct=True, in_base=True)
+    assert judge(database, [LIBPQ, there], ["libpq5", "libstray1"]) == []
+
+
 def test_what_is_loaded_by_name_is_not_unused(database: Database) -> None:
     declared = {"libstray1": True, "libldap2": False}
     assert system_report.judge([LIBLDAP], declared, database, database) == []
@@ -196,7 +201,7 @@ def production(tmp_path: Path, make_dpkg: MakeDpkg) -> Database:
 def test_libraries_come_with_their_packages_and_those_who_need_them(
     environment: Path, production: Database, tmp_path: Path
 ) -> None:
-    """Neither what wheels bundle nor what the base image has is among them."""
+    """What wheels bundle is not among them, and what the base image has is marked."""
     search = {"libgone.so.9": "libgone9"}.get
     found = system_report.libraries(environment, tmp_path / "base", production, search)
     by_name = {library.name: library for library in found}
@@ -207,6 +212,9 @@ def test_libraries_come_with_their_packages_and_those_who_need_them(
         "libb.so.1": Library(
             # A file of no distribution is named by its folder.
             *("libb.so.1", "libb1", ("liba1 (liba.so.1)", f"{bundle} (libbundled.so.3)"), True)
+        ),
+        "libbase.so.1": Library(
+            "libbase.so.1", None, ("liba1 (liba.so.1)", module), direct=True, in_base=True
         ),
         "libgone.so.9": Library("libgone.so.9", "libgone9", (module,), True),
         "libnowhere.so.0": Library("libnowhere.so.0", None, (module,), True),
