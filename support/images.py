@@ -1,6 +1,7 @@
-"""Base images: the official one where a registry answers, else a stand-in.
+"""Images of base and services: the official one where a registry answers, else a stand-in.
 
-Those for Debian are made of its packages, those for Alpine as support/alpine says.
+Bases for Debian are made of its packages, those for Alpine and the services as support/alpine and
+support/services say.
 Stand-ins are called ``seedpod/…``, never by an official image's name, and carry their recipe's key
 as a label, so that a changed recipe makes a new image and an unchanged one is made once.
 """
@@ -14,14 +15,13 @@ from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 
-from support import SupportError, alpine, debian, engine
+from support import SupportError, alpine, debian, docker, engine, services
 from support.paths import cache, content_key
 
 # The Debian release whose own Python has this version.
 RELEASES = {"3.11": "bookworm", "3.13": "trixie"}
 # What the official slim image holds beside Python.
 COMMON_PACKAGES = ("ca-certificates", "netbase", "tzdata")
-LABEL = "seedpod.recipe"
 PULL_SECONDS = 300
 
 
@@ -70,10 +70,10 @@ def base_image(reference: str, variables: Mapping[str, str]) -> str:
 
 def available(reference: str, variables: Mapping[str, str]) -> bool:
     """Tell whether the engine has the image ``reference`` or can pull it."""
-    if _label(reference, variables) is not None:
+    if docker.recipe_key(reference, variables) is not None:
         return True
     try:
-        pulled = _docker(variables, "pull", "--quiet", reference, timeout=PULL_SECONDS)
+        pulled = docker.run(variables, "pull", "--quiet", reference, timeout=PULL_SECONDS)
     except subprocess.TimeoutExpired:
         return False
     return pulled.returncode == 0
@@ -86,14 +86,39 @@ def stand_in(version: str, layout: Layout, variables: Mapping[str, str]) -> str:
     when the image cannot be built.
     """
     if layout is Layout.ALPINE:
-        plain = _debian("seedpod/debian:trixie", "trixie", COMMON_PACKAGES, variables)
-        return alpine.stand_in(version, plain, variables)
+        return alpine.stand_in(version, _plain("trixie", variables), variables)
     release = RELEASES[version]
     if layout is Layout.DEBIAN:
         # ensurepip, which the official image has, is a part of python3-venv on Debian.
         packages = (*COMMON_PACKAGES, "python3", "python3-venv")
         return _debian(f"seedpod/python:{version}-{release}", release, packages, variables)
     return _compiled(version, release, variables)
+
+
+def service_image(reference: str, variables: Mapping[str, str]) -> str:
+    """Return ``reference`` if the engine has it or can pull it, else a stand-in for its service.
+
+    A stand-in is for official images alone, such as ``postgres:17.6``, and of the same major
+    version. ``variables`` are the client's. Raises SupportError when there is neither.
+    """
+    if available(reference, variables):
+        return reference
+    service = services.find(reference)
+    if service is None:
+        known = " and ".join(f"{name}:{major}" for name, major in services.VERSIONS.items())
+        raise SupportError(
+            f"No registry serves {reference}, and there are stand-ins for {known} alone. "
+            "Load it into the engine, or name an image that the engine has in its place."
+        )
+    return service_stand_in(service, variables)
+
+
+def service_stand_in(service: str, variables: Mapping[str, str]) -> str:
+    """Return the name of an image with one of services.VERSIONS, assembled if need be.
+
+    Raises SupportError when Debian's archive does not answer, or when it cannot be built.
+    """
+    return services.stand_in(service, _plain(services.RELEASE, variables), variables)
 
 
 @contextmanager
@@ -109,21 +134,26 @@ def packages(image: str, variables: Mapping[str, str]) -> Iterator[None]:
         yield
 
 
+def _plain(release: str, variables: Mapping[str, str]) -> str:
+    """Assemble Debian without Python, from which other recipes start."""
+    return _debian(f"seedpod/debian:{release}", release, COMMON_PACKAGES, variables)
+
+
 def _debian(
     name: str, release: str, packages: tuple[str, ...], variables: Mapping[str, str]
 ) -> str:
     """Assemble ``name`` from the essential packages of ``release`` and ``packages``."""
     key = content_key(Path(debian.__file__).read_bytes(), release, *packages)
-    if _label(name, variables) == key:
+    if docker.recipe_key(name, variables) == key:
         return name
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache()) as folder:
         tarball = Path(folder, "root.tar")
         debian.bootstrap(release, packages, tarball, engine.programs())
-        _docker_or_raise(
+        docker.run_or_raise(
             variables,
             f"The base image {name} cannot be imported.",
-            *("import", "--change", 'CMD ["python3"]', "--change", f"LABEL {LABEL}={key}"),
+            *("import", "--change", 'CMD ["python3"]', "--change", f"LABEL {docker.LABEL}={key}"),
             *("--change", "ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
             *(str(tarball), name),
         )
@@ -135,46 +165,18 @@ def _compiled(version: str, release: str, variables: Mapping[str, str]) -> str:
     name = f"seedpod/python:{version}-{release}-local"
     dockerfile = Path(__file__).with_name("cpython.Dockerfile")
     key = content_key(dockerfile.read_bytes(), release, *COMMON_PACKAGES)
-    if _label(name, variables) == key:
+    if docker.recipe_key(name, variables) == key:
         return name
-    plain = _debian(f"seedpod/debian:{release}", release, COMMON_PACKAGES, variables)
+    plain = _plain(release, variables)
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache()) as folder:
         source = Path(folder, "source")
         source.mkdir()
         debian.Apt(release, Path(folder)).download_source(f"python{version}", source)
-        _docker_or_raise(
+        docker.run_or_raise(
             variables,
             f"The base image {name} cannot be compiled.",
             *("build", "--quiet", "--tag", name, "--file", str(dockerfile)),
             *("--build-arg", f"DEBIAN_IMAGE={plain}", "--build-arg", f"RECIPE={key}", str(source)),
         )
     return name
-
-
-def _label(name: str, variables: Mapping[str, str]) -> str | None:
-    """Return the recipe's key of an image, '' if it has none, None if there is no image."""
-    template = f'{{{{index .Config.Labels "{LABEL}"}}}}'
-    done = _docker(variables, "image", "inspect", "--format", template, name)
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _docker_or_raise(variables: Mapping[str, str], what: str, *arguments: str) -> None:
-    done = _docker(variables, *arguments)
-    if done.returncode:
-        last = (done.stderr.strip() or "no message").splitlines()[-1]
-        raise SupportError(f"{what} Mend what the engine reported: {last}")
-
-
-def _docker(
-    variables: Mapping[str, str], *arguments: str, timeout: float | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["docker", *arguments],
-        env={**os.environ, **variables},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-    )

@@ -2,6 +2,9 @@
 
 import os
 import re
+import runpy
+import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -32,8 +35,10 @@ INDEX_SETTINGS = {
     "PIP_EXTRA_INDEX_URL": "UV_INDEX",
     "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
 }
+COPIER = "copier>=9.15,<10"
 NOX = (sys.executable, "-m", "nox", "--session")
-BASE_IMAGES = ("PYTHON_IMAGE", "BUILDER_IMAGE")
+# Taken from the environment; what is not set there has its default in the Dockerfile.
+BUILD_ARGUMENTS = ("PYTHON_IMAGE", "BUILDER_IMAGE", "HOST_UID", "HOST_GID")
 # Repeats a step that asks what there is now; --no-cache-filter would empty its cache mounts, too.
 ASKED = f"--build-arg=ASKED={time.time_ns()}"
 CERTIFICATE_SETTINGS = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
@@ -106,17 +111,38 @@ def docker_dev(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def docker_test(session: nox.Session) -> None:
-    """Run the tests in the image, against the production packages (-- OPTIONS of pytest)."""
+    """Run the tests in the image, beside services of their own (-- OPTIONS of pytest)."""
     run_program(session, "system_check", system_report(session), "missing")
-    build_locked(session, "test")
-    pytest = ["pytest", "-p", "no:cacheprovider", *session.posargs]
-    docker(session, "run", "--rm", "--init", f"{NAME}:test", *pytest)
+    run_stage(session, "test", "pytest", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def docker_prod(session: nox.Session) -> None:
     """Build the production image (-- OPTIONS of docker build)."""
     build_locked(session, "production", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def docker_push(session: nox.Session) -> None:
+    """Build production, push it, and print its digest (-- REPOSITORY:TAG)."""
+    image = re.fullmatch(r"([^\s@]+):([\w.-]+)", " ".join(session.posargs))
+    if not image:
+        session.error("Usage: nox -s docker_push -- REPOSITORY:TAG")
+    build_locked(session, "production")
+    docker(session, "tag", f"{NAME}:production", image[0])
+    session.log(f"Pushing {image[0]}")
+    pushed = docker(session, "push", image[0], silent=True)
+    # The tag may move one day; the digest is this image for ever.
+    digest = f"{image[1]}@{re.findall(r'digest: (sha256:[0-9a-f]{64})', pushed)[-1]}"
+    Path("build").mkdir(exist_ok=True)
+    Path("build/digest.txt").write_text(f"{digest}\n", encoding="utf-8")
+    print(digest)
+
+
+@nox.session(venv_backend="none")
+def docker_run(session: nox.Session) -> None:
+    """Run production as a strict cluster would, beside services of its own (-- ARGUMENTS)."""
+    run_stage(session, "production", *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -147,10 +173,42 @@ def docker_size(session: nox.Session) -> None:
 def up(session: nox.Session) -> None:
     """Develop in a container that reloads on save (-- down, -- logs, any compose command)."""
     command = session.posargs
+    if command[:1] == ["poetry"]:
+        run_in_development(session, *command)
+        return
     if not command or command[0].startswith("-"):
+        command = ["up", *command]
+    if command[0] in ("run", "up", "watch"):
         ensure_lock(session)
-        command = ["up", "--build", *command]
     docker(session, "compose", *command)
+
+
+@nox.session(venv_backend="none")
+def shell(session: nox.Session) -> None:
+    """Open a shell in the development container (-- COMMAND … to run that instead)."""
+    run_in_development(session, *(session.posargs or ["sh"]))
+
+
+@nox.session
+def template_check(session: nox.Session) -> None:
+    """Ask for a later version of the template: exit status 2 if there is one."""
+    session.install(COPIER)
+    status = subprocess.run([f"{session.bin}/copier", "check-update", "--quiet"], check=False)
+    if status.returncode:
+        sys.exit(status.returncode)
+
+
+@nox.session
+def template_update(session: nox.Session) -> None:
+    """Take over the latest template and test the result (-- OPTIONS of copier update)."""
+    if subprocess.run(["git", "status", "--porcelain"], capture_output=True, check=True).stdout:
+        session.error("There are uncommitted changes. Commit them, or git stash --all.")
+    session.install(COPIER)
+    run_program(session, "updates", "news")
+    session.run("copier", "update", "--defaults", *session.posargs)
+    run_program(session, "template_update")
+    run_program(session, "updates", "conflicts")
+    session.run(*NOX, "lock", "docker_test", external=True)
 
 
 def install_locked(session: nox.Session) -> None:
@@ -192,51 +250,70 @@ def build_locked(session: nox.Session, stage: str, *options: str) -> None:
 
 def build(session: nox.Session, stage: str, *options: str) -> None:
     """Build a stage with the settings of this machine, which reach it as arguments and secrets."""
-    settings = [f"--build-arg={name}={value}" for name, value in host_user().items()]
-    for name in BASE_IMAGES:
-        if name in os.environ:
-            settings.append(f"--build-arg={name}={os.environ[name]}")
+    settings = [f"--build-arg={name}" for name in BUILD_ARGUMENTS]
     if CERTIFICATE:
         settings.append(f"--secret=id=ca.pem,src={CERTIFICATE}")
     settings.append("--secret=id=pip.env,env=PIP_ENV")
+    # Pipelines say there where layers are kept, for each stage apart.
+    settings += shlex.split(os.environ.get("BUILD_OPTIONS", "").replace("{stage}", stage))
     docker(session, "build", f"--target={stage}", *settings, *options, ".")
 
 
-def docker(session: nox.Session, *arguments: str) -> None:
-    """Run docker, which is told who runs it and which package index to use."""
-    index = [f"{name}={os.environ[name]}" for name in INDEX_SETTINGS if os.environ.get(name)]
-    env = {**host_user(), "PIP_ENV": "\n".join(index)}
-    run_program(session, "explain", "docker", *arguments, env=env)
+def run_stage(session: nox.Session, stage: str, *arguments: str) -> None:
+    """Build a stage and run it beside services of its own, which are removed in the end."""
+    build_locked(session, stage)
+    # Another run at the same time has services, too.
+    compose = ("compose", f"--project-name={NAME}-{stage}-{os.getpid()}")
+    try:
+        docker(session, *compose, "run", "--rm", "--service-ports", f"{NAME}-{stage}", *arguments)
+    finally:
+        docker(session, *compose, "down", "--remove-orphans", "--volumes")
 
 
-def run_program(
-    session: nox.Session, name: str, *arguments: str, env: dict[str, str] | None = None
-) -> None:
-    """Run one of the programs in docker/ with the Python that runs Nox (3.11 or later)."""
+def run_in_development(session: nox.Session, *command: str) -> None:
+    """Run a command in the development container that runs, else in one of its own."""
+    running = docker(session, "compose", "ps", "--quiet", "--status=running", NAME, silent=True)
+    # A warning may precede the container's number.
+    if re.search(r"^[0-9a-f]{64}$", running, flags=re.MULTILINE):
+        docker(session, "compose", "exec", NAME, *command)
+    else:
+        ensure_lock(session)
+        docker(session, "compose", "run", "--rm", NAME, *command)
+
+
+def docker(session: nox.Session, *arguments: str, silent: bool = False) -> str:
+    """Run docker; if it fails, it ends with what is wrong and what to do."""
+    return run_program(session, "explain", "docker", *arguments, silent=silent)
+
+
+def run_program(session: nox.Session, name: str, *arguments: str, silent: bool = False) -> str:
+    """Run a program of docker/ with Nox's own Python (3.11 or later); return what it printed."""
     program = (sys.executable, f"docker/{name}.py", *arguments)
     # Time for compose to stop its containers after an interrupt.
-    session.run(*program, env=env, external=True, interrupt_timeout=30)
+    return str(session.run(*program, external=True, interrupt_timeout=30, silent=silent))
 
 
-def host_user() -> dict[str, str]:
-    """Return the numbers of the user who owns the mounted files; none where Docker maps them."""
-    if not hasattr(os, "getuid"):
-        return {}
-    return {"HOST_UID": str(os.getuid()), "HOST_GID": str(os.getgid())}
-
-
-def use_network_settings() -> None:
-    """Let pip and uv on this machine use the index that pip.env or pip's own variables name."""
+def use_settings_of_this_machine() -> None:
+    """Tell builds, pip and uv which index to use, and containers who owns the mounted files."""
     file = Path("pip.env")
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     for name, _, value in (line.partition("=") for line in lines):
         if name in INDEX_SETTINGS:
             os.environ.setdefault(name, value)
-    for name, uv_name in INDEX_SETTINGS.items():
-        if os.environ.get(name):
-            os.environ.setdefault(uv_name, os.environ[name])
+    index = {name: os.environ[name] for name in INDEX_SETTINGS if os.environ.get(name)}
+    os.environ["PIP_ENV"] = "\n".join(f"{name}={value}" for name, value in index.items())
+    for name, value in index.items():
+        os.environ.setdefault(INDEX_SETTINGS[name], value)
     if CERTIFICATE:
         os.environ.setdefault("SSL_CERT_FILE", CERTIFICATE)
+    if hasattr(os, "getuid"):  # Elsewhere Docker maps the owner.
+        os.environ.setdefault("HOST_UID", str(os.getuid()))
+        os.environ.setdefault("HOST_GID", str(os.getgid()))
 
 
-use_network_settings()
+use_settings_of_this_machine()
+# A job that is cancelled cleans up like one that is interrupted at the keyboard.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+# Sessions of your own, which the template never touches.
+if Path("noxfile_local.py").exists():
+    runpy.run_path("noxfile_local.py")

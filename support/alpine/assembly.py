@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from support import SupportError
-from support.alpine import docker, wheels
+from support import SupportError, docker
+from support.alpine import wheels
 from support.alpine.server import PACKAGES_IMAGE, repository_address
 from support.paths import cache, content_key
 

@@ -10,8 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from support import SupportError
-from support.alpine import docker
+from support import SupportError, docker
 from support.paths import cache
 
 PACKAGES_IMAGE = "seedpod/alpine-packages:3.23"

@@ -95,9 +95,45 @@ CAUSES = (
         "Stop what uses it, or choose another port, for example: PORT=8001 nox -s up",
     ),
     (
+        r"project name must not be empty",
+        "Compose cannot make a name for its containers from that of this folder.",
+        "Write COMPOSE_PROJECT_NAME=NAME into .env.",
+    ),
+    (
+        r"dependency failed to start: container \S+?-([a-z\d_]+)-\d+ (?:is unhealthy|exited)",
+        "The service {} does not become ready.",
+        "Start it alone, in sight of its log: nox -s up -- up, and its name.",
+    ),
+    (
+        r"from daemon: network [0-9a-f]{64} not found",
+        "A container that was stopped refers to a network that was removed since.",
+        "Remove the containers and start again: nox -s up -- down",
+    ),
+    (
+        r"network (\S+) declared as external, but could not be found"
+        r"|from daemon: network (\S+) not found",
+        "The network {}, which projects share, does not exist.",
+        "Make it once: docker network create, and its name.",
+    ),
+    (
         r"unknown flag: (\S+)|unknown shorthand flag: '\w' in (\S+)",
         "Docker has no option {}.",
         "What follows -- goes to Docker; docker build --help lists what it takes.",
+    ),
+    (
+        r"^(?:error from registry: )?(?:no basic auth credentials|(?:denied|unauthorized): )",
+        "The registry does not let this user push there.",
+        "Log in as one who may, with docker login and its address, or correct the repository.",
+    ),
+    (
+        r'(?:Get|Head|Post|Put) "https?://([^/"]+)/v2/[^"]*": (?:dial|net/http|context|EOF|read)',
+        "The registry {} does not answer.",
+        "Check its address, and whether this machine reaches it.",
+    ),
+    (
+        r"repository name \((\S+)\) must be lowercase",
+        "The image's name {} has capital letters.",
+        "Write it in lower case.",
     ),
 )
 

@@ -8,4 +8,5 @@ if [ -z "${POETRY_PYPI_MIRROR_URL:-}" ]; then
     POETRY_PYPI_MIRROR_URL=${PIP_INDEX_URL:-$(/opt/poetry/bin/python3 -c "$default")}
     export POETRY_PYPI_MIRROR_URL
 fi
-exec /opt/poetry/bin/poetry "$@"
+# In a container of compose the certificates are a secret, too.
+exec sh /docker/online.sh /opt/poetry/bin/poetry "$@"

@@ -3,11 +3,13 @@
     python docker/sizes.py base=myapp:base production=myapp:production …
 
 Prints a table of the stages, then the largest layers and distributions of the last one, and what
-grew since the last measurement within budget, which is kept in build/sizes.json. The exit status
-is 1 if a stage is over its budget. One MB is 1,000,000 bytes, as docker prints it.
+grew since the last measurement within budget, which is kept in build/sizes.json. The same text
+goes to build/sizes.txt. The exit status is 1 if a stage is over its budget. One MB is 1,000,000
+bytes, as docker prints it.
 """
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -17,12 +19,14 @@ import tarfile
 import tomllib
 import zlib
 from collections.abc import Container, Iterable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 BASE = "base"
 REPORT = Path("build/sizes.json")
+TEXT = Path("build/sizes.txt")
 LONGEST_LIST = 8
 CHUNK = 1 << 20
 UNITS = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
@@ -268,10 +272,17 @@ def main() -> None:
     images = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
     if BASE not in images or not all(images.values()):
         sys.exit("Usage: python docker/sizes.py base=IMAGE STAGE=IMAGE …")
+    report = io.StringIO()
     try:
-        sys.exit(0 if run(images) else 1)
+        with redirect_stdout(report):
+            within = run(images)
     except SizeError as error:
         sys.exit(str(error))
+    print(report.getvalue(), end="")
+    # For pipelines, whose log has the builds before it.
+    TEXT.parent.mkdir(parents=True, exist_ok=True)
+    TEXT.write_text(report.getvalue(), encoding="utf-8")
+    sys.exit(0 if within else 1)
 
 
 if __name__ == "__main__":

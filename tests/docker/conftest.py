@@ -2,26 +2,25 @@
 
 import fcntl
 import itertools
+import re
 import shutil
+import socket
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from support import engine, images
+from support import engine, images, waiting
 from support.images import Layout
 from support.paths import cache
 from support.project import Project, render
 
 PYTHON_VERSION = "3.13"
 OFFICIAL_IMAGES = {
-    Layout.LOCAL: f"python:{PYTHON_VERSION}-slim-trixie",
-    Layout.ALPINE: f"python:{PYTHON_VERSION}-alpine3.23",
+    Layout.LOCAL: "python:{}-slim-trixie",
+    Layout.ALPINE: "python:{}-alpine3.23",
 }
 HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
 
@@ -90,12 +89,18 @@ def layout(request: pytest.FixtureRequest) -> Layout:
     return chosen
 
 
-def base_image(layout: Layout, client: dict[str, str]) -> str:
+def base_image(layout: Layout, client: dict[str, str], version: str = PYTHON_VERSION) -> str:
     """Return a base image of a layout: the official one, where it is to be had."""
     official = OFFICIAL_IMAGES.get(layout)
-    if official and images.available(official, client):
-        return official
-    return images.stand_in(PYTHON_VERSION, layout, client)
+    if official and images.available(official.format(version), client):
+        return official.format(version)
+    return images.stand_in(version, layout, client)
+
+
+def service_images(folder: Path) -> dict[str, str]:
+    """Return the images that a project's compose file names by default, by service."""
+    text = (folder / "docker-compose.yml").read_text(encoding="utf-8")
+    return dict(re.findall(r"^    image: \$\{([A-Z]+)_IMAGE:-(\S+)\}$", text, flags=re.MULTILINE))
 
 
 @pytest.fixture(scope="session")
@@ -131,13 +136,21 @@ def make(
     numbers = itertools.count(1)
     made: list[Made] = []
 
-    def make_project(layout: Layout = Layout.DEBIAN, **answers: str) -> Made:
+    def make_project(
+        layout: Layout = Layout.DEBIAN, image_version: str = PYTHON_VERSION, **answers: str
+    ) -> Made:
+        if "project_name" in answers:
+            answers["project_name"] = f"{prefix}{answers['project_name']}"
         kind = answers.get("kind", "web")
-        lock = root / f"{kind}-{answers.get('python_version', PYTHON_VERSION)}.lock"
+        asked = (kind, answers.get("python_version", PYTHON_VERSION), answers.get("services", ""))
+        lock = root / f"{'-'.join(asked)}.lock"
         folder = root / f"{prefix}{kind}-{answers.get('runtime', 'minimal')}-{next(numbers)}"
         base = "alpine" if layout is Layout.ALPINE else "debian"
         render({"python_version": PYTHON_VERSION, "base": base, **answers}, folder)
-        project = Made(folder, {**client, "PYTHON_IMAGE": base_image(layout, client)})
+        variables = {**client, "PYTHON_IMAGE": base_image(layout, client, image_version)}
+        for service, reference in service_images(folder).items():
+            variables[f"{service}_IMAGE"] = images.service_image(reference, client)
+        project = Made(folder, variables)
         made.append(project)
         if not lock.exists():
             project.session("lock")
@@ -174,6 +187,19 @@ def fresh(make: Make) -> Made:
 
 
 @pytest.fixture
+def port() -> str:
+    """Return a port that was free a moment ago."""
+    return free_port()
+
+
+def free_port() -> str:
+    """Return a port on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.fixture
 def serve() -> Iterator[Callable[..., str]]:
     """Start containers that are removed at the end; return the address of their port 8000."""
     started: list[tuple[Made, str]] = []
@@ -192,29 +218,21 @@ def serve() -> Iterator[Callable[..., str]]:
 
 def fetch(address: str, seconds: float = 30) -> str:
     """Return what an address answers, waiting until it does."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=5) as response:
-                return str(response.read().decode())
-        except (urllib.error.URLError, ConnectionError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+    return waiting.fetch(address, seconds)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+    """Wait until a condition holds; it has to."""
+    assert waiting.until(condition, seconds), "it did not happen in time"
 
 
 @pytest.fixture(autouse=True)
 def no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the sessions of a project apart from the session that runs these tests."""
-    for name in ("NOXSESSION", "HOST_UID", "HOST_GID", "PORT", "PIP_ENV"):
+    for name in (
+        *("COMPOSE_FILE", "DEBUG_PORT", "DEBUG_WAIT", "HOST_GID", "HOST_UID", "NOXSESSION"),
+        *("PIP_ENV", "PORT", "SHARED_NETWORK"),
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -300,10 +318,10 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def compiled(make: Make, prefix: str) -> Made:
+def compiled(make: Make) -> Made:
     """Return a project that compiles packages, built in both runtimes; tests leave it as it is."""
     # With one name in every run, the engine's cache has the lock file, too.
-    project = make(Layout.LOCAL, project_name=f"{prefix}compiled")
+    project = make(Layout.LOCAL, project_name="compiled")
     packages = "".join(f'    "{name}",\n' for name in (*WHEELS, *COMPILED))
     project.edit("pyproject.toml", "dependencies = [\n", f"dependencies = [\n{packages}")
     declare(project, COMPILED_SETTINGS)
@@ -313,9 +331,9 @@ def compiled(make: Make, prefix: str) -> Made:
 
 
 @pytest.fixture(scope="session")
-def declared(make: Make, prefix: str) -> Made:
+def declared(make: Make) -> Made:
     """Return a project with small system packages, built; tests leave it as it is."""
-    project = make(project_name=f"{prefix}declared")
+    project = make(project_name="declared")
     declare(project, DECLARED_SETTINGS)
     build_runtimes(project)
     return project

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from support import SupportError, alpine, images
-from support.alpine import docker, server, wheels
+from support import SupportError, alpine, docker, images
+from support.alpine import server, wheels
 from tests.docker.conftest import wait_until
 
 VERSION = "3.13"

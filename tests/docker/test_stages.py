@@ -1,6 +1,8 @@
 """The stages beside production: tests run in one, development happens in another."""
 
-from tests.docker.conftest import Made
+import shutil
+
+from tests.docker.conftest import Made, Make
 
 
 def test_the_tests_run_in_the_image_against_the_installed_package(fresh: Made) -> None:
@@ -27,3 +29,19 @@ def test_the_development_image_has_the_locked_tools_and_poetry(fresh: Made) -> N
     run = ("run", "--rm", "--user=12345:12345", f"{fresh.name}:development")
     assert fresh.docker(*run, "poetry", "--version").startswith("Poetry (version 2")
     assert fresh.docker(*run, "pytest", "--version").startswith("pytest")
+
+
+def test_nothing_that_serves_development_reaches_production(make: Make) -> None:
+    """Without all of it, production has the same layers, byte for byte."""
+    project = make(services="[postgres, redis]")
+    project.session("docker_prod")
+    before = project.layers()
+    for name in (".devcontainer", ".vscode"):
+        shutil.rmtree(project.folder / name)
+    for path in (*project.folder.glob("docker-compose*.yml"), project.folder / ".env.example"):
+        path.unlink()
+    (project.folder / "docker/wait_for.py").unlink()
+    project.edit("pyproject.toml", '    "debugpy>=1.8",\n', "")
+    project.session("lock")
+    project.session("docker_prod")
+    assert project.layers() == before

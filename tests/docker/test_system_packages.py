@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support import images
 from tests.docker.conftest import (
     HARDENED,
     RUNTIMES,
@@ -22,19 +23,11 @@ from tests.docker.conftest import (
     wait_until,
 )
 
-NETWORK = "seedpod-test-system-packages"
-DATABASE = """
-ARG PYTHON_IMAGE
-FROM ${PYTHON_IMAGE}
-RUN apt-get update && apt-get install --yes --no-install-recommends postgresql
-USER postgres
-RUN /usr/lib/postgresql/*/bin/initdb --auth=trust --encoding=UTF8 --pgdata=/tmp/data \
-    && echo 'host all all all trust' >> /tmp/data/pg_hba.conf
-CMD exec /usr/lib/postgresql/*/bin/postgres -D /tmp/data -h '*' -k /tmp
-"""
-ASK_THE_DATABASE = """
+DATABASE_IMAGE = "postgres:17"
+PASSWORD = "not a secret"
+ASK_THE_DATABASE = f"""
 import psycopg
-with psycopg.connect(host="database", user="postgres") as connection:
+with psycopg.connect(host="database", user="postgres", password={PASSWORD!r}) as connection:
     connection.execute("CREATE TEMPORARY TABLE word (text text, number int)")
     connection.execute("INSERT INTO word VALUES (%s, %s)", ["Grüezi", 42])
     row = connection.execute("SELECT text, number, version() FROM word").fetchone()
@@ -73,24 +66,20 @@ RECORDS = "import json, os; print(json.dumps(os.listdir('/var/lib/dpkg/status.d'
 
 
 @pytest.fixture(scope="module")
-def database(compiled: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Run Debian's PostgreSQL in a container of its own, whose name in the network is database."""
-    folder = tmp_path_factory.mktemp("database")
-    (folder / "Dockerfile").write_text(DATABASE)
-    image = f"{NETWORK}:latest"
-    base = f"--build-arg=PYTHON_IMAGE={compiled.variables['PYTHON_IMAGE']}"
-    compiled.docker("build", "--tag", image, base, str(folder))
-    compiled.docker("network", "create", NETWORK)
-    run = ("run", "--detach", "--network", NETWORK, "--network-alias=database", image)
-    container = compiled.docker(*run)
+def database(compiled: Made) -> Iterator[str]:
+    """Run PostgreSQL, called database, in a network of its own; return that network's name."""
+    network = f"seedpod-test-{compiled.name}"
+    image = images.service_image(DATABASE_IMAGE, compiled.variables)
+    compiled.docker("network", "create", network)
+    run = ("run", "--detach", "--network", network, "--network-alias=database")
+    container = compiled.docker(*run, f"--env=POSTGRES_PASSWORD={PASSWORD}", image)
     try:
         ready = ("docker", "exec", container, "pg_isready", "--quiet", "--host=localhost")
         wait_until(lambda: compiled.run(*ready).returncode == 0)
-        yield
+        yield network
     finally:
         compiled.docker("rm", "--force", "--volumes", container)
-        compiled.docker("network", "rm", NETWORK)
-        compiled.docker("rmi", image)
+        compiled.docker("network", "rm", network)
 
 
 def executed(output: str) -> set[str]:
@@ -106,8 +95,8 @@ def unique() -> str:
     return f"run-{uuid.uuid4().hex}"
 
 
-def test_psycopg_asks_a_real_database(compiled: Made, runtime: str, database: None) -> None:
-    run = ("run", "--rm", "--network", NETWORK, *HARDENED, "--entrypoint=python3")
+def test_psycopg_asks_a_real_database(compiled: Made, runtime: str, database: str) -> None:
+    run = ("run", "--rm", "--network", database, *HARDENED, "--entrypoint=python3")
     answer = compiled.docker(*run, f"{compiled.name}:{runtime}", "-c", ASK_THE_DATABASE)
     assert answer == "c ('Grüezi', 42) PostgreSQL"
 

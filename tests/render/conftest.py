@@ -1,45 +1,80 @@
 """One project for each row of answers that together hold every pair of choices."""
 
+import subprocess
+import sys
 from collections.abc import Callable
-from itertools import combinations, product
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from allpairspy import AllPairs  # type: ignore[import-untyped]
 
 COPIER_YML = Path(__file__).resolve().parent.parent.parent / "copier.yml"
+TOOLS = Path(sys.executable).parent
 
 Answers = dict[str, str]
 
 
+class ComposeLoader(yaml.SafeLoader):
+    """YAML with the tag by which an overlay takes away what stands in the file below it."""
+
+
+ComposeLoader.add_constructor("!reset", lambda loader, node: None)
+
+
+def load_compose(path: Path) -> dict[str, Any]:
+    """Return what a compose file says; what it resets is None."""
+    document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), ComposeLoader)
+    return document
+
+
 def choices() -> dict[str, list[str]]:
-    """Return what can be chosen in each question that has choices."""
+    """Return what can be answered to each question that has choices.
+
+    Where several can be chosen, each subset is an answer, written as on copier's command line.
+    """
     configuration = yaml.safe_load(COPIER_YML.read_text(encoding="utf-8"))
-    return {
-        name: list(
-            value["choices"].values() if isinstance(value["choices"], dict) else value["choices"]
-        )
-        for name, value in configuration.items()
-        if isinstance(value, dict) and "choices" in value
-    }
+    found = {}
+    for name, value in configuration.items():
+        if isinstance(value, dict) and "choices" in value:
+            offered = value["choices"]
+            values = list(offered.values() if isinstance(offered, dict) else offered)
+            found[name] = subsets(values) if value.get("multiselect") else values
+    return found
 
 
-def pairwise(choices: dict[str, list[str]]) -> list[Answers]:
-    """Return few rows of answers in which each pair of choices of two questions occurs."""
+def subsets(values: list[str]) -> list[str]:
+    """Return each subset of values as a list in YAML, the smallest first."""
+    sizes = range(len(values) + 1)
+    return [f"[{', '.join(few)}]" for size in sizes for few in combinations(values, size)]
 
-    def pairs(row: Answers) -> set[tuple[tuple[str, str], ...]]:
-        return set(combinations(row.items(), 2))
 
-    rows = [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
-    missing = set().union(*map(pairs, rows))
-    chosen = []
-    while missing:
-        chosen.append(max(rows, key=lambda row: len(missing & pairs(row))))
-        missing -= pairs(chosen[-1])
+def services(answers: Answers) -> list[str]:
+    """Return the services that a row of answers chooses."""
+    chosen: list[str] = yaml.safe_load(answers["services"])
     return chosen
 
 
-@pytest.fixture(scope="session", params=pairwise(choices()), ids=lambda row: "-".join(row.values()))
+def label(answers: Answers) -> str:
+    """Return a row of answers as it stands in the name of a test."""
+    texts = [answer.strip("[]").replace(", ", "+") for answer in answers.values()]
+    return "-".join(text or "none" for text in texts)
+
+
+def pairwise(offered: dict[str, list[str]]) -> list[Answers]:
+    """Return few rows of answers in which each pair of answers to two questions occurs."""
+    return [dict(zip(offered, row, strict=True)) for row in AllPairs(offered.values())]
+
+
+def check(command: list[str], folder: Path) -> None:
+    """Run a check in ``folder``; it has to find nothing."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session", params=pairwise(choices()), ids=label)
 def answers(request: pytest.FixtureRequest) -> Answers:
     """Return one row of answers."""
     row: Answers = request.param

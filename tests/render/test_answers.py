@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.render.conftest import TOOLS, check, choices, load_compose
+
 Copy = Callable[..., Path]
 
 # What stands in the core metadata specification for names (packaging.python.org).
 DISTRIBUTION_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 # Modules that the kinds of application install, as "import" knows them.
-DEPENDENCIES = ["click", "fastapi", "httpx2", "mypy", "pytest", "uvicorn"]
+DEPENDENCIES = ["click", "debugpy", "fastapi", "httpx2", "mypy", "pytest", "uvicorn"]
 
 
 def names(project: Path) -> tuple[str, str]:
@@ -142,6 +144,27 @@ def test_a_package_that_would_hide_a_module_is_refused(
     assert "would hide it" in refusal(draft, tmp_path, package_name=name)
 
 
+DRIVERS = ["postgres", "psycopg", "pydantic-settings", "redis"]
+
+
+@pytest.mark.parametrize("services", ["[postgres]", "[redis]", "[postgres, redis]"])
+@pytest.mark.parametrize("name", DRIVERS)
+def test_a_project_with_services_cannot_be_called_like_one_or_like_what_talks_to_it(
+    draft: Copy, tmp_path: Path, name: str, services: str
+) -> None:
+    for question, answer in (("project_name", name), ("package_name", name.replace("-", "_"))):
+        message = refusal(draft, tmp_path, services=services, **{question: answer})
+        assert "cannot have the name of a service or of what talks to it" in message
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_a_project_without_services_can_be_called_like_one(
+    draft: Copy, tmp_path: Path, name: str
+) -> None:
+    package = name.replace("-", "_")
+    assert names(draft(tmp_path / "myapp", project_name=name)) == (name, package)
+
+
 @pytest.mark.parametrize("text", ["", "  ", "one\ntwo", "one\n", "one\rtwo", "a bell\x07"])
 def test_a_description_that_is_not_one_line_is_refused(
     draft: Copy, tmp_path: Path, text: str
@@ -170,6 +193,7 @@ def test_an_address_that_is_none_is_refused(draft: Copy, tmp_path: Path, address
         ("python_version", "3.10"),
         ("base", "ubuntu"),
         ("runtime", "alpine"),
+        ("services", "[postgres, mysql]"),
         ("license", "GPL"),
     ],
 )
@@ -234,9 +258,15 @@ def test_the_build_backend_takes_every_author(draft: Copy, tmp_path: Path, name:
     assert built.returncode == 0, built.stderr
 
 
-@pytest.mark.parametrize("kind", ["web", "cli"])
-def test_a_long_name_leaves_the_project_formatted(draft: Copy, tmp_path: Path, kind: str) -> None:
-    check_style(draft(tmp_path / "inventory-service-of-the-north-team", kind=kind))
+@pytest.mark.parametrize("services", choices()["services"])
+@pytest.mark.parametrize("kind", choices()["kind"])
+@pytest.mark.parametrize("name", ["a", "inventory-service-of-the-north-team"])
+def test_a_name_of_any_length_leaves_the_project_formatted(
+    draft: Copy, tmp_path: Path, name: str, kind: str, services: str
+) -> None:
+    project = draft(tmp_path / name, kind=kind, services=services)
+    check_style(project)
+    check([str(TOOLS / "yamllint"), "--strict", "."], project)
 
 
 @pytest.mark.parametrize("name", ["null", "true", "on", "yes", "e3"])
@@ -245,9 +275,11 @@ def test_a_name_that_is_a_word_of_yaml_stays_text(
     draft: Copy, tmp_path: Path, name: str, kind: str
 ) -> None:
     project = draft(tmp_path / "myapp", project_name=name, kind=kind)
-    compose = yaml.safe_load((project / "docker-compose.yml").read_text(encoding="utf-8"))
-    assert all(isinstance(part, str) for part in compose["services"]["app"]["command"])
-    assert compose["services"]["app"]["image"] == f"{name}:development"
+    for path in project.glob("docker-compose*.yml"):
+        assert name in load_compose(path)["services"], path.name
+    compose = load_compose(project / "docker-compose.yml")
+    assert all(isinstance(part, str) for part in compose["services"][name]["command"])
+    assert compose["services"][name]["image"] == f"{name}:development"
     stored = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
     assert stored["project_name"] == name
 
@@ -255,6 +287,4 @@ def test_a_name_that_is_a_word_of_yaml_stays_text(
 def check_style(project: Path) -> None:
     """Hold a project against its own style."""
     for command in (["check"], ["format", "--check"]):
-        ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]
-        done = subprocess.run(ruff, cwd=project, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        check([sys.executable, "-m", "ruff", *command, "--no-cache", "."], project)

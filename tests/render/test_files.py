@@ -14,17 +14,24 @@ import yaml
 from jinja2 import Environment, nodes
 
 from support.images import default_reference
+from tests.render.conftest import Answers, services
 
 Copy = Callable[..., Path]
 
 ALWAYS = {
     ".copier-answers.yml",
+    ".devcontainer/devcontainer.json",
     ".dockerignore",
+    ".env.example",
     ".gitignore",
     ".pre-commit-config.yaml",
+    ".vscode/launch.json",
     ".yamllint.yaml",
     "Dockerfile",
     "README.md",
+    "docker-compose.debug.yml",
+    "docker-compose.network.yml",
+    "docker-compose.watch.yml",
     "docker-compose.yml",
     "docker/elf.py",
     "docker/explain.py",
@@ -46,7 +53,10 @@ ALWAYS = {
     "docker/system_lock.py",
     "docker/system_report.py",
     "docker/system_resolve.py",
+    "docker/template_update.py",
     "docker/tools.txt",
+    "docker/updates.py",
+    "docker/wait_for.py",
     "docker/wheel_report.py",
     "docker/wheelhouse.py",
     "docker/wheels.py",
@@ -60,6 +70,11 @@ BY_KIND = {
     "web": {"src/myapp/app.py", "tests/test_app.py"},
     "cli": {"src/myapp/cli.py", "tests/test_cli.py"},
 }
+BY_SERVICE = {
+    "postgres": {"src/myapp/notes.py", "src/myapp/settings.py"},
+    "redis": {"src/myapp/settings.py", "src/myapp/visits.py"},
+}
+BY_CI = {"github": {".github/workflows/ci.yml"}, "gitlab": {".gitlab-ci.yml"}, "none": set[str]()}
 # The official image of each base, and its release as docker/system.py finds it in there.
 TAGS = {"alpine": "python:{}-alpine3.23", "debian": "python:{}-slim-trixie"}
 RELEASES = {
@@ -75,9 +90,14 @@ def files(folder: Path) -> set[str]:
     return {path.as_posix() for path in paths if path.parts[0] != ".git"}
 
 
-def test_a_project_holds_these_files_and_no_others(project: Path, answers: dict[str, str]) -> None:
-    expected = ALWAYS | BY_KIND[answers["kind"]] | BY_LICENSE[answers["license"]]
-    assert files(project) == expected
+def expected_files(answers: Answers) -> set[str]:
+    """Return the paths of the files that a project made from these answers has."""
+    chosen = ALWAYS | BY_KIND[answers["kind"]] | BY_LICENSE[answers["license"]]
+    return chosen.union(BY_CI[answers["ci"]], *(BY_SERVICE[name] for name in services(answers)))
+
+
+def test_a_project_holds_these_files_and_no_others(project: Path, answers: Answers) -> None:
+    assert files(project) == expected_files(answers)
 
 
 def test_defaults_need_no_answer(copy: Copy, tmp_path: Path) -> None:
@@ -183,7 +203,11 @@ def test_wheels_made_here_reach_a_build_and_no_repository(project: Path) -> None
 
 
 def test_nothing_of_the_template_language_is_left(template: Path, project: Path) -> None:
-    static = {path for path in files(template / "template") if not path.endswith(".jinja")}
+    static = {
+        re.sub(r"\{%.*?%\}", "", path)
+        for path in files(template / "template")
+        if not path.endswith(".jinja")
+    }
     for name in files(project):
         assert not re.search(r"[{}%]|\.jinja", name)
         if name not in static:
@@ -231,7 +255,7 @@ def test_no_file_without_a_final_newline_and_none_with_trailing_space(project: P
         assert not re.search(r"[ \t]$", text, flags=re.MULTILINE), name
 
 
-@pytest.mark.parametrize(("name", "most"), [("template/noxfile.py", 245), ("copier.yml", 170)])
+@pytest.mark.parametrize(("name", "most"), [("template/noxfile.py", 330), ("copier.yml", 195)])
 def test_what_an_owner_has_to_read_stays_short(template: Path, name: str, most: int) -> None:
     assert len((template / name).read_text(encoding="utf-8").splitlines()) <= most
 
@@ -251,7 +275,7 @@ def test_the_answers_file_keeps_every_answer(
     stored = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
     asked = {name for name, question in questions.items() if question.get("when") is not False}
     assert stored.keys() == {"_commit", "_src_path", *asked}
-    assert stored.items() >= answers.items()
+    assert stored.items() >= {**answers, "services": services(answers)}.items()
     assert stored["_commit"] == "1.2.3"
 
 

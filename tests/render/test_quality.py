@@ -1,22 +1,19 @@
 """A new project is clean: every file parses and passes the checks of the project itself."""
 
 import ast
+import json
 import re
-import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
-TOOLS = Path(sys.executable).parent
-
-
-def check(command: list[str], folder: Path) -> None:
-    """Run a check in ``folder``; it has to find nothing."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+from tests.render.conftest import TOOLS, check, load_compose
 
 
 def test_every_python_file_is_one_for_the_chosen_version(
@@ -33,12 +30,20 @@ def test_every_python_file_is_one_for_the_chosen_version(
         compile(source, path.name, "exec")
 
 
-def test_every_toml_and_yaml_file_parses(project: Path) -> None:
-    tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-    paths = [*project.rglob("*.yml"), *project.rglob("*.yaml")]
+PARSERS: dict[str, Callable[[Path], Any]] = {
+    "*.json": lambda path: json.loads(path.read_text(encoding="utf-8")),
+    "*.toml": lambda path: tomllib.loads(path.read_text(encoding="utf-8")),
+    "*.yaml": lambda path: yaml.safe_load(path.read_text(encoding="utf-8")),
+    "*.yml": load_compose,
+}
+
+
+@pytest.mark.parametrize("pattern", PARSERS)
+def test_every_json_toml_and_yaml_file_parses(project: Path, pattern: str) -> None:
+    paths = list(project.rglob(pattern))
     assert paths
     for path in paths:
-        assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path.name
+        assert isinstance(PARSERS[pattern](path), dict), path.name
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["format", "--check"]], ids=" ".join)
@@ -64,6 +69,21 @@ def test_the_command_is_what_the_image_starts(project: Path) -> None:
     assert function in [node.name for node in nodes if isinstance(node, ast.FunctionDef)]
     dockerfile = (project / "Dockerfile").read_text(encoding="utf-8")
     assert f'ENTRYPOINT ["{command}"]' in dockerfile
+
+
+def test_it_declares_the_packages_that_it_imports_and_no_others(project: Path) -> None:
+    """But for pydantic, which is what FastAPI and pydantic-settings are made with."""
+    declared = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    imported = set()
+    for path in project.glob("src/myapp/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(str(node.module).partition(".")[0])
+    others = imported - {*sys.stdlib_module_names, "myapp", "pydantic"}
+    names = {Requirement(line).name.replace("-", "_") for line in declared["dependencies"]}
+    assert names == others
 
 
 def test_each_stage_with_a_budget_is_in_the_dockerfile(project: Path) -> None:
@@ -97,13 +117,3 @@ def test_every_program_in_the_image_has_the_modules_that_it_imports(project: Pat
             source = (project / "docker" / f"{name}.py").read_text(encoding="utf-8")
             imported = re.findall(r"^\s*(?:import|from) (\w+)", source, flags=re.MULTILINE)
             assert modules.intersection(imported) <= copied, instruction
-
-
-def test_the_mounts_of_compose_exist_and_do_not_hide_the_environment(project: Path) -> None:
-    text = (project / "docker-compose.yml").read_text(encoding="utf-8")
-    volumes = yaml.safe_load(text)["services"]["app"]["volumes"]
-    assert volumes
-    for volume in volumes:
-        assert volume["type"] == "bind"
-        assert (project / volume["source"]).is_dir()
-        assert not volume["target"].startswith("/opt")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support import SupportError
-from support.alpine import assembly, docker, server, stand_in, wheels
+from support import SupportError, docker
+from support.alpine import assembly, server, stand_in, wheels
 from support.alpine.packages import pack
 from support.alpine.packages.pack import Package, Trace
 

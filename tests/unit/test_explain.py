@@ -214,12 +214,60 @@ MESSAGES = [
         "The file /etc/none.pem does not exist.",
     ),
     (
+        " Container shop-redis-1  Healthy\n Container shop-postgres-1  Error\n"
+        "dependency failed to start: container shop-postgres-1 is unhealthy",
+        "The service postgres does not become ready.",
+    ),
+    (
+        "dependency failed to start: container corner-shop-2-test-4711-redis-1 exited (1)",
+        "The service redis does not become ready.",
+    ),
+    (
+        "network seedpod declared as external, but could not be found",
+        "The network seedpod, which projects share, does not exist.",
+    ),
+    (
+        "Error response from daemon: network seedpod not found",
+        "The network seedpod, which projects share, does not exist.",
+    ),
+    (
+        f"Error response from daemon: network {'0a1b' * 16} not found",
+        "A container that was stopped refers to a network that was removed since.",
+    ),
+    (
+        "project name must not be empty",
+        "Compose cannot make a name for its containers from that of this folder.",
+    ),
+    (
         "unknown flag: --frob\nSee 'docker buildx build --help'.",
         "Docker has no option --frob.",
     ),
     (
         "unknown shorthand flag: 'x' in -x\nSee 'docker buildx build --help'.",
         "Docker has no option ",
+    ),
+    ("no basic auth credentials", "The registry does not let this user push there."),
+    (
+        "unauthorized: authentication required",
+        "The registry does not let this user push there.",
+    ),
+    (
+        "denied: requested access to the resource is denied",
+        "The registry does not let this user push there.",
+    ),
+    (
+        'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused',
+        "The registry 127.0.0.1:1 does not answer.",
+    ),
+    (
+        'Get "https://nowhere.example/v2/": dial tcp: lookup nowhere.example on 10.0.0.1:53: '
+        "no such host",
+        "The registry nowhere.example does not answer.",
+    ),
+    (
+        'Error parsing reference: "nowhere.example/Shop:1" is not a valid repository/tag: invalid '
+        "reference format: repository name (Shop) must be lowercase",
+        "The image's name Shop has capital letters.",
     ),
 ]
 

@@ -156,6 +156,8 @@ def poetry(shell: list[str], tmp_path: Path) -> Run:
     (tmp_path / "bin/python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (tmp_path / "bin/python3").chmod(0o755)
     program = relocated("poetry.sh", "/opt/poetry", tmp_path)
+    text = program.read_text(encoding="utf-8")
+    program.write_text(text.replace(" /docker/", f" {PROGRAMS}/"), encoding="utf-8")
 
     def run(**variables: str) -> dict[str, str]:
         return environment_of([*shell, str(program), "env", "-0"], **variables)

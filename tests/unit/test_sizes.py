@@ -281,6 +281,16 @@ def test_growth_over_budget_is_named_for_every_stage_in_the_baseline(
     assert not any("pytest" in line for line in grown)
 
 
+@pytest.mark.parametrize("budget", ["3 MB", "1 MB"])
+def test_what_was_printed_is_in_a_file_too(engine: Engine, run: Run, budget: str) -> None:
+    """Within budget and over it: there a reader needs it most."""
+    engine.add("x:base", 9, b"base")
+    engine.add("x:production", 2_000_000, b"app", distributions={"app": 1_000})
+    _, out, _ = run("base=x:base", "production=x:production", production=budget)
+    assert out.startswith("stage ")
+    assert Path("build/sizes.txt").read_text(encoding="utf-8") == out
+
+
 def test_all_stages_over_budget_are_named(engine: Engine, run: Run) -> None:
     for stage in ("base", "test", "production"):
         engine.add(f"x:{stage}", 2_000_000, stage.encode())

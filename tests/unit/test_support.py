@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support import SupportError, debian, engine, images, project, waiting
+from support import SupportError, debian, docker, engine, images, project, services, waiting
 from support.paths import cache, content_key
 
 AWKWARD = [
@@ -191,6 +191,108 @@ def test_an_image_without_a_stand_in_is_refused(
     with pytest.raises(SupportError, match="PYTHON_IMAGE") as error:
         images.base_image(reference, {})
     assert reference in str(error.value)
+
+
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have stand-ins for services without an engine that builds them."""
+    monkeypatch.setattr(images, "_debian", lambda name, *_: name)
+    monkeypatch.setattr(services, "stand_in", lambda *arguments: " on ".join(arguments[:2]))
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_service_that_a_registry_serves_has_no_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "available", lambda *_: True)
+    for reference in ("postgres:17.6", "registry.example/base:latest"):
+        assert images.service_image(reference, {}) == reference
+
+
+@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.parametrize(
+    ("reference", "service"),
+    [
+        ("postgres:17", "postgres"),
+        ("postgres:17.6", "postgres"),
+        ("postgres:17.6-trixie", "postgres"),
+        ("postgres:17-alpine3.23", "postgres"),
+        ("redis:8", "redis"),
+        ("redis:8.2.1-bookworm", "redis"),
+    ],
+)
+def test_an_official_service_has_a_stand_in_of_its_major_version(
+    monkeypatch: pytest.MonkeyPatch, reference: str, service: str
+) -> None:
+    monkeypatch.setattr(images, "available", lambda *_: False)
+    assert images.service_image(reference, {}) == f"{service} on seedpod/debian:trixie"
+
+
+@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "postgres",
+        "postgres:latest",
+        "postgres:16.10",
+        "postgres:170",
+        "postgres:17@sha256:0",
+        "registry.example/postgres:17",
+        "mariadb:17",
+        "redis:7.4",
+    ],
+)
+def test_any_other_service_is_refused_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, reference: str
+) -> None:
+    monkeypatch.setattr(images, "available", lambda *_: False)
+    error = f"^No registry serves {reference}, .* postgres:17 and redis:8 alone\\. Load it"
+    with pytest.raises(SupportError, match=error):
+        images.service_image(reference, {})
+
+
+@pytest.mark.parametrize("service", services.VERSIONS)
+def test_a_service_is_built_when_its_recipe_or_its_base_has_changed(
+    monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    labels = {"base": "one"}
+    built: list[str] = []
+
+    def build(variables: dict[str, str], what: str, *arguments: str) -> str:
+        name = arguments[arguments.index("--tag") + 1]
+        recipe = next(part for part in arguments if part.startswith("RECIPE="))
+        labels[name] = recipe.removeprefix("RECIPE=")
+        built.append(name)
+        return name
+
+    monkeypatch.setattr(docker, "recipe_key", lambda name, _: labels.get(name))
+    monkeypatch.setattr(docker, "run_or_raise", build)
+    names = {services.stand_in(service, "base", {}) for _ in range(2)}
+    assert names == {*built} == {f"seedpod/{service}:{services.VERSIONS[service]}-trixie"}
+    assert len(built) == 1
+    labels["base"] = "another"
+    services.stand_in(service, "base", {})
+    assert len(built) == 2
+
+
+def test_a_failure_of_docker_is_told_by_its_last_line(tmp_path: Path) -> None:
+    program = tmp_path / "docker"
+    program.write_text('#!/bin/sh\necho "$@"\nprintf "one\ntwo\n" >&2\nexit "$STATUS"\n')
+    program.chmod(0o755)
+    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "STATUS": "0"}
+    assert docker.run_or_raise(variables, "It fails.", "image", "ls") == "image ls"
+    with pytest.raises(SupportError, match=r"^It fails\. Mend what the engine reported: two$"):
+        docker.run_or_raise({**variables, "STATUS": "1"}, "It fails.", "image", "ls")
+    assert docker.recipe_key("name", {**variables, "STATUS": "1"}) is None
+
+
+def test_a_pull_that_takes_too_long_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text('#!/bin/sh\n[ "$1" = pull ] && exec sleep 60\nexit 1\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(images, "PULL_SECONDS", 0.1)
+    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    assert not images.available("postgres:17", variables)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""The docker client, as this package calls it."""
+"""The docker client, as this package calls it, and the label that tells how an image was made.
+
+``variables`` are everywhere the client's, from engine.ensure().
+"""
 
 import os
 import subprocess
@@ -6,11 +9,17 @@ from collections.abc import Mapping
 
 from support import SupportError
 
+# An image of ours carries its recipe's key, so that a changed recipe makes it anew.
 LABEL = "seedpod.recipe"
 
 
-def run(variables: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run docker with ``arguments``, whether it succeeds or not."""
+def run(
+    variables: Mapping[str, str], *arguments: str, timeout: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run docker with ``arguments``, whether it succeeds or not.
+
+    Raises subprocess.TimeoutExpired when it takes longer than ``timeout`` seconds.
+    """
     return subprocess.run(
         ["docker", *arguments],
         env={**os.environ, **variables},
@@ -18,6 +27,7 @@ def run(variables: Mapping[str, str], *arguments: str) -> subprocess.CompletedPr
         capture_output=True,
         text=True,
         check=False,
+        timeout=timeout,
     )
 
 
@@ -32,12 +42,14 @@ def run_or_raise(variables: Mapping[str, str], what: str, *arguments: str) -> st
 
 def image_id(name: str, variables: Mapping[str, str]) -> str | None:
     """Return the digest of the image ``name``, None if there is none."""
-    done = run(variables, "image", "inspect", "--format", "{{.Id}}", name)
-    return done.stdout.strip() if done.returncode == 0 else None
+    return _inspect(name, "{{.Id}}", variables)
 
 
 def recipe_key(name: str, variables: Mapping[str, str]) -> str | None:
-    """Return the key of the recipe that ``name`` was made by, None if there is no such image."""
-    template = f'{{{{index .Config.Labels "{LABEL}"}}}}'
+    """Return the recipe's key of the image ``name``, '' if it has none, None if there is none."""
+    return _inspect(name, f'{{{{index .Config.Labels "{LABEL}"}}}}', variables)
+
+
+def _inspect(name: str, template: str, variables: Mapping[str, str]) -> str | None:
     done = run(variables, "image", "inspect", "--format", template, name)
     return done.stdout.strip() if done.returncode == 0 else None
