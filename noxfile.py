@@ -31,7 +31,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", "--check")
     session.run("shellcheck", "template/docker/online.sh", "template/docker/poetry.sh")
-    session.run("shellcheck", *map(str, Path("support/alpine/packages").glob("*.sh")))
+    session.run("shellcheck", *map(str, Path("support").rglob("*.sh")))
 
 
 @nox.session
@@ -46,6 +46,12 @@ def docs(session: nox.Session) -> None:
     """Build the documentation into build/docs; a warning is an error."""
     install(session, "docs")
     session.run("sphinx-build", "-W", "--keep-going", "docs", "build/docs", *session.posargs)
+
+
+@nox.session(default=False)
+def example(session: nox.Session) -> None:
+    """Write the published example anew (-- --check to compare it only)."""
+    support(session, "example", *session.posargs)
 
 
 @nox.session(default=False)

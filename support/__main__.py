@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from support import SupportError, bench, demo, engine, images
+from support import SupportError, bench, demo, engine, example, images
 from support.project import Project, parse_answers, render
 
 
@@ -28,9 +28,10 @@ def control_engine(*arguments: str) -> None:
 
 
 def test(*arguments: str) -> None:
-    """Run pytest with an engine that answers."""
+    """Run pytest with an engine that answers, on all processors, a file of tests on one of them."""
     variables = engine.ensure()
-    command = [sys.executable, "-m", "pytest", *arguments]
+    workers = ("--numprocesses=auto", "--dist=loadfile")
+    command = [sys.executable, "-m", "pytest", *workers, *arguments]
     sys.exit(subprocess.run(command, env={**os.environ, **variables}, check=False).returncode)
 
 
@@ -38,6 +39,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench.run,
     "demo": demo.run,
     "engine": control_engine,
+    "example": example.run,
     "project": project,
     "test": test,
 }

@@ -1,0 +1,174 @@
+"""Run a container engine's client; if it fails, end with what is wrong and what to do about it.
+
+    python docker/explain.py docker build …
+
+The output passes through as it comes and the exit status is the client's own.
+"""
+
+import re
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterable
+
+KEPT_LINES = 200
+# What the client's messages mean: an expression, whose group stands for {}, a problem, a remedy.
+CAUSES = (
+    # What a program of this folder reports, behind BuildKit's time stamp, has both sentences.
+    (r"^(?:#\d+ )?[\d.]+ ((?:System packages|Interpreter|Wheels): .+)$", "{}", ""),
+    (
+        r"fatal error: (\S+\.h(?:pp)?): No such file",
+        "A wheel is compiled here, and the header {} is missing.",
+        "Declare the package that has it in dev-dependencies of [tool.sys] in pyproject.toml.",
+    ),
+    (
+        r"command '(\S+)' failed: No such file|unable to execute '(\S+)': No such file"
+        r"|(pg_config|mysql_config|pkg-config)(?: executable)?:? (?:is required|not found)"
+        r"|No module named '(pkg-config)'|Can not find valid (pkg-config) name",
+        "A wheel is compiled here, and the program {} is missing.",
+        "Declare the package that has it in dev-dependencies of [tool.sys] in pyproject.toml.",
+    ),
+    (
+        r"Cannot connect to the Docker daemon|error during connect|failed to connect to the docker"
+        r"|daemon is not running",
+        "No container engine answers.",
+        "Start Docker, or set DOCKER_HOST to the address of a running engine.",
+    ),
+    (
+        r"permission denied while trying to connect",
+        "This user may not talk to the container engine.",
+        "Join the group docker, or use a rootless engine.",
+    ),
+    (
+        r"legacy builder is deprecated|BuildKit is enabled but the buildx component is missing"
+        r"|unknown flag: --secret",
+        "This Docker cannot build with BuildKit.",
+        "Update it to version 23 or later, or install its buildx plugin.",
+    ),
+    (
+        r"API version|is too old\. Minimum supported|is too new\. Maximum supported",
+        "Docker's client and engine do not fit each other.",
+        "Update the older one; builds need Docker 23 or later.",
+    ),
+    (
+        r"unknown command: docker compose|'compose' is not a docker command"
+        r"|unknown (?:shorthand )?flag: .*\n+See 'docker --help'",
+        "This Docker has no compose command.",
+        "Install its compose plugin, version 2.20 or later.",
+    ),
+    (
+        r"[Nn]o space left on device",
+        "The engine's disk is full.",
+        "See what docker system df lists; docker builder prune empties the build cache.",
+    ),
+    (
+        r"(?:failed to resolve source metadata for|pull access denied for) ([^\s,]+?)[:,]?\s",
+        "The base image {} cannot be had.",
+        "Check the registry's address and login, or name an image that you have in PYTHON_IMAGE.",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|certificate signed by unknown",
+        "A server shows a certificate that this build does not trust.",
+        "Name the file with its authority's certificates in SSL_CERT_FILE.",
+    ),
+    (
+        r"No matching distribution found for (\S+)|\b401\b.* for url \((\S+)\)",
+        "The package index refuses or lacks {}.",
+        "Check PIP_INDEX_URL with its user and password, in the environment or in pip.env.",
+    ),
+    (
+        r"failed to stat (\S+?):",
+        "The file {} does not exist.",
+        "Correct SSL_CERT_FILE, or unset it.",
+    ),
+    (
+        r"[Cc]urrent Python version \(([\d.]+)\) (?:does not satisfy|is not allowed)"
+        r"|Python version ([\d.]+) is not supported by the project",
+        "The base image has Python {}, which requires-python in pyproject.toml excludes.",
+        "Name another image in PYTHON_IMAGE, or change requires-python and lock again.",
+    ),
+    (
+        r"Bind for ([\d.]+:\d+) failed|listen tcp[46]? ([\d.]+:\d+): bind"
+        r"|failed to bind host port (?:for )?([\d.]+:\d+)",
+        "The address {} is in use.",
+        "Stop what uses it, or choose another port, for example: PORT=8001 nox -s up",
+    ),
+    (
+        r"project name must not be empty",
+        "Compose cannot make a name for its containers from that of this folder.",
+        "Write COMPOSE_PROJECT_NAME=NAME into .env.",
+    ),
+    (
+        r"dependency failed to start: container \S+?-([a-z\d_]+)-\d+ (?:is unhealthy|exited)",
+        "The service {} does not become ready.",
+        "Start it alone, in sight of its log: nox -s up -- up, and its name.",
+    ),
+    (
+        r"from daemon: network [0-9a-f]{64} not found",
+        "A container that was stopped refers to a network that was removed since.",
+        "Remove the containers and start again: nox -s up -- down",
+    ),
+    (
+        r"network (\S+) declared as external, but could not be found"
+        r"|from daemon: network (\S+) not found",
+        "The network {}, which projects share, does not exist.",
+        "Make it once: docker network create, and its name.",
+    ),
+    (
+        r"unknown flag: (\S+)|unknown shorthand flag: '\w' in (\S+)",
+        "Docker has no option {}.",
+        "What follows -- goes to Docker; docker build --help lists what it takes.",
+    ),
+    (
+        r"^(?:error from registry: )?(?:no basic auth credentials|(?:denied|unauthorized): )",
+        "The registry does not let this user push there.",
+        "Log in as one who may, with docker login and its address, or correct the repository.",
+    ),
+    (
+        r'(?:Get|Head|Post|Put) "https?://([^/"]+)/v2/[^"]*": (?:dial|net/http|context|EOF|read)',
+        "The registry {} does not answer.",
+        "Check its address, and whether this machine reaches it.",
+    ),
+    (
+        r"repository name \((\S+)\) must be lowercase",
+        "The image's name {} has capital letters.",
+        "Write it in lower case.",
+    ),
+)
+
+
+def explain(lines: Iterable[str]) -> str | None:
+    """Return what is wrong and what to do, judged by the last lines of output; None if unknown."""
+    text = "\n".join(lines) + "\n"
+    for expression, problem, remedy in CAUSES:
+        found = re.search(expression, text, flags=re.MULTILINE)
+        if found:
+            subject = next((group for group in found.groups() if group), "")
+            return f"{problem.format(subject)} {remedy}".rstrip()
+    return None
+
+
+def main() -> None:
+    """Run the command named by the arguments."""
+    # An interrupt from the keyboard reaches the client too, which ends its work in good order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    last: deque[str] = deque(maxlen=KEPT_LINES)
+    try:
+        client = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE, text=True, errors="replace")
+    except FileNotFoundError:
+        sys.exit(f"The program {sys.argv[1]} is not installed. Install Docker 23 or later.")
+    signal.signal(signal.SIGTERM, lambda *_: client.terminate())
+    assert client.stderr is not None
+    for line in client.stderr:
+        sys.stderr.write(line)
+        last.append(line.rstrip("\n"))
+    status = client.wait()
+    reason = explain(last) if status else None
+    if reason:
+        print(f"\n{reason}", file=sys.stderr)
+    sys.exit(status if status >= 0 else 128 - status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A Python application in a small container image."""

@@ -1,0 +1,47 @@
+"""Every pair of answers that matter for an image is built, and the image runs."""
+
+from collections.abc import Callable
+from itertools import combinations
+
+import pytest
+
+from support import images
+from support.alpine import wheels
+from support.images import Layout
+from tests.docker.conftest import Made, Make, fetch
+from tests.render.conftest import Answers, choices, label, pairwise
+
+# Where tests run, and under which licence, changes nothing of how an image is built.
+RELEVANT = ("kind", "python_version", "base", "runtime", "services")
+OFFERED = {name: choices()[name] for name in RELEVANT}
+# For the others there is not a base image of each distribution on a machine without a registry.
+PYTHONS = sorted(images.RELEASES.keys() & wheels.CPYTHON.keys())
+ROWS = pairwise({**OFFERED, "python_version": PYTHONS})
+LAYOUTS = {"alpine": Layout.ALPINE, "debian": Layout.DEBIAN}
+
+
+def test_every_pair_is_covered_for_which_there_are_base_images() -> None:
+    covered = {pair for row in ROWS for pair in combinations(row.items(), 2)}
+    everything = {
+        ((one, first), (other, second))
+        for one, other in combinations(RELEVANT, 2)
+        for first in OFFERED[one]
+        for second in OFFERED[other]
+    }
+    missing = sorted(everything - covered)
+    print(f"{len(covered)} of {len(everything)} pairs in {len(ROWS)} images; not:", *missing)
+    assert not [pair for pair in missing if dict(pair).get("python_version") in (None, *PYTHONS)]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=label)
+def test_an_image_of_each_pair_runs(
+    row: Answers, make: Make, alpine_packages: None, serve: Callable[..., str]
+) -> None:
+    project: Made = make(LAYOUTS[row["base"]], row["python_version"], **row)
+    project.session("docker_prod")
+    found = project.python("import sys; print('.'.join(map(str, sys.version_info[:2])))")
+    assert found == row["python_version"]
+    if row["kind"] == "web":
+        assert fetch(f"{serve(project)}/healthz") == '{"status":"ok"}'
+    else:
+        assert "Hello, world!" in project.docker("run", "--rm", f"{project.name}:production")
