@@ -133,7 +133,10 @@ def docker_push(session: nox.Session) -> None:
     session.log(f"Pushing {image[0]}")
     pushed = docker(session, "push", image[0], silent=True)
     # The tag may move one day; the digest is this image for ever.
-    digest = f"{image[1]}@{re.findall(r'digest: (sha256:[0-9a-f]{64})', pushed)[-1]}"
+    found = re.findall(r"digest: (sha256:[0-9a-f]{64})", pushed)
+    if not found:
+        session.error("The image is pushed, and its digest not told. Ask the registry for it.")
+    digest = f"{image[1]}@{found[-1]}"
     Path("build").mkdir(exist_ok=True)
     Path("build/digest.txt").write_text(f"{digest}\n", encoding="utf-8")
     print(digest)
@@ -194,6 +197,8 @@ def template_check(session: nox.Session) -> None:
     """Ask for a later version of the template: exit status 2 if there is one."""
     session.install(COPIER)
     status = subprocess.run([f"{session.bin}/copier", "check-update", "--quiet"], check=False)
+    if status.returncode == 2:
+        session.warn("The template has a later version. Take it over: nox -s template_update")
     if status.returncode:
         sys.exit(status.returncode)
 
@@ -201,8 +206,9 @@ def template_check(session: nox.Session) -> None:
 @nox.session
 def template_update(session: nox.Session) -> None:
     """Take over the latest template and test the result (-- OPTIONS of copier update)."""
-    if subprocess.run(["git", "status", "--porcelain"], capture_output=True, check=True).stdout:
-        session.error("There are uncommitted changes. Commit them, or git stash --all.")
+    state = subprocess.run(["git", "status", "--porcelain"], capture_output=True, check=False)
+    if state.returncode or state.stdout:
+        session.error("An update needs a Git repository without uncommitted changes. Commit them.")
     session.install(COPIER)
     run_program(session, "updates", "news")
     session.run("copier", "update", "--defaults", *session.posargs)
@@ -307,12 +313,16 @@ def use_settings_of_this_machine() -> None:
     if CERTIFICATE:
         os.environ.setdefault("SSL_CERT_FILE", CERTIFICATE)
     if hasattr(os, "getuid"):  # Elsewhere Docker maps the owner.
+        file = Path(".env")
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        for name, number in re.findall(r"^(HOST_[UG]ID)=(\d+)$", text, flags=re.MULTILINE):
+            os.environ.setdefault(name, number)
         os.environ.setdefault("HOST_UID", str(os.getuid()))
         os.environ.setdefault("HOST_GID", str(os.getgid()))
 
 
 use_settings_of_this_machine()
-# A job that is cancelled cleans up like one that is interrupted at the keyboard.
+# A job that is ended removes its containers, as one that is interrupted at the keyboard does.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 # Sessions of your own, which the template never touches.
 if Path("noxfile_local.py").exists():

@@ -1,16 +1,18 @@
 """Finish what "copier update" began: the project is held against what the template made of it.
 
-    python docker/template_update.py
+    python docker/template_update.py [COMMIT]
 
-It runs after "copier update" and before a commit. What the last commit has as the old version of
-the template made it becomes what the new version makes: README.md and the example in src and tests,
-too, which Copier leaves alone because owners rewrite them, and what the new version has no longer.
-A file that Copier deleted although it was edited comes back.
+It runs after "copier update". COMMIT is the last one before that: HEAD, unless the update itself is
+committed. What it has as the old version of the template made it becomes what the new version
+makes: README.md and the example in src and tests, too, which Copier leaves alone because owners
+rewrite them, and what the new version has no longer. A file that Copier deleted although it was
+edited comes back.
 """
 
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +20,9 @@ from pathlib import Path
 ANSWERS = ".copier-answers.yml"
 
 
-def finish(old: Path, new: Path) -> Iterator[str]:
+def finish(commit: str, old: Path, new: Path) -> Iterator[str]:
     """Change the project in this folder by two copies of the template; yield what was done."""
-    lines = git("ls-tree", "-r", "-z", "HEAD").rstrip("\0").split("\0")
+    lines = git("ls-tree", "-r", "-z", commit).rstrip("\0").split("\0")
     committed = {name: fact.split()[2] for fact, name in (line.split("\t", 1) for line in lines)}
     before, after = files(old), files(new)
     hashes = git("hash-object", "--stdin-paths", stdin="\n".join(map(str, before.values())))
@@ -31,7 +33,7 @@ def finish(old: Path, new: Path) -> Iterator[str]:
         here, there = Path(name), new / name
         if unit(name) in edited:
             if name in committed and not there.exists() and not here.exists():
-                git("restore", "--", name)
+                git("restore", f"--source={commit}", "--", name)
                 yield f"kept, because you edited it; the template no longer has it: {name}"
         elif not there.exists():
             here.unlink(missing_ok=True)
@@ -73,11 +75,18 @@ def git(*arguments: str, stdin: str = "") -> str:
 
 def main() -> None:
     """Hold the project in this folder against copies of both versions of the template."""
-    with tempfile.TemporaryDirectory() as folder:
-        old = render(git("show", f"HEAD:./{ANSWERS}"), Path(folder, "old"))
-        new = render(Path(ANSWERS).read_text(encoding="utf-8"), Path(folder, "new"))
-        for line in finish(old, new):
-            print(line)
+    commit = sys.argv[1] if len(sys.argv) > 1 else "HEAD"
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            old = render(git("show", f"{commit}:./{ANSWERS}"), Path(folder, "old"))
+            new = render(Path(ANSWERS).read_text(encoding="utf-8"), Path(folder, "new"))
+            for line in finish(commit, old, new):
+                print(line)
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(
+            f"The update cannot be finished: {error}. "
+            "Run it in the project's Git repository, where copier is installed."
+        )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ python docker/updates.py news        before: what owners have to know, from its 
 python docker/updates.py conflicts   after: every conflict, with its file and line
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -32,9 +33,10 @@ def answer(name: str) -> str:
     return found.group(1)
 
 
-def git(*arguments: str) -> str:
-    """Run Git and return what it prints; end with its last message if it fails."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+def git(*arguments: str, folder: str = ".") -> str:
+    """Run Git in a folder and return what it prints; end with its last message if it fails."""
+    command = ["git", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or "no message").splitlines()[-1]
         sys.exit(f"git {arguments[0]} failed. Mend what it reported: {last}")
@@ -56,10 +58,12 @@ def news() -> str:
         if source.startswith(short):
             source = address + source.removeprefix(short)
     with tempfile.TemporaryDirectory() as folder:
-        git("clone", "--quiet", "--bare", source, folder)
-        tags = git("-C", folder, "tag").split()
-        latest = max(tags, key=lambda tag: version(tag) or (), default="HEAD")
-        changelog = git("-C", folder, "show", f"{latest}:CHANGELOG.md")
+        git("clone", "--quiet", "--bare", os.path.expanduser(source), folder)
+        tags = git("tag", folder=folder).split()
+        # Copier takes no pre-release, either.
+        releases = [tag for tag in tags if re.fullmatch(r"v?\d+(\.\d+)*", tag)]
+        latest = max(releases, key=lambda tag: version(tag) or (), default="HEAD")
+        changelog = git("show", f"{latest}:CHANGELOG.md", folder=folder)
     return "\n\n".join(sections_after(changelog, version(answer("_commit"))))
 
 
@@ -79,7 +83,7 @@ def conflicts() -> list[str]:
 def main() -> None:
     """Run the command that the argument names."""
     if sys.argv[1:] == ["news"]:
-        print(news() or "The template has no later release.")
+        print(news() or "The template's changelog names no later release.")
     elif sys.argv[1:] == ["conflicts"]:
         left = conflicts()
         if left:

@@ -40,3 +40,17 @@ def test_a_type_error_and_a_failing_test_are_found(project: Made) -> None:
         assert "1 failed" in project.refused("tests")
     finally:
         (project.folder / "tests/test_wrong.py").unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("Dockerfile.rej", "@@"), ("notes.txt", "<<<<<<< before updating\n")]
+)
+def test_what_an_update_left_undecided_is_not_committed(
+    project: Made, name: str, text: str
+) -> None:
+    (project.folder / name).write_text(text)
+    project.run("git", "add", "--all")
+    try:
+        assert name in project.refused("lint")
+    finally:
+        project.run("git", "rm", "--force", "--quiet", name)

@@ -1,9 +1,11 @@
-"""Every pair of answers that matter for an image is built, and the image runs."""
+"""Every pair of answers that matter for an image is built, within its budget, and runs."""
 
+import tomllib
 from collections.abc import Callable
 from itertools import combinations
 
 import pytest
+import sizes
 
 from support import images
 from support.alpine import wheels
@@ -39,6 +41,13 @@ def test_an_image_of_each_pair_runs(
 ) -> None:
     project: Made = make(LAYOUTS[row["base"]], row["python_version"], **row)
     project.session("docker_prod")
+    pyproject = tomllib.loads((project.folder / "pyproject.toml").read_text(encoding="utf-8"))
+    budget = sizes.parse_size(pyproject["tool"]["seedpod"]["size"]["production"])
+    inspect = ("image", "inspect", "--format={{.Size}}", f"{project.name}:production")
+    size = int(project.docker(*inspect))
+    print(f"{label(row)}: {size / 1e6:.1f} of {budget / 1e6:.0f} MB")
+    # A whole base image is as large as the stand-in for it happens to be.
+    assert size <= budget or row["runtime"] == "full"
     found = project.python("import sys; print('.'.join(map(str, sys.version_info[:2])))")
     assert found == row["python_version"]
     if row["kind"] == "web":

@@ -108,7 +108,7 @@ class GitHub(Pipeline):
     @staticmethod
     def resolved(variables: dict[str, str]) -> dict[str, str]:
         """Return variables as the provider fills them in; an unknown expression is an error."""
-        values = {"${{ github.token }}": SECRET}
+        values = {"${{ github.token }}": SECRET, "${{ vars.REGISTRY }}": ""}
         return {
             name: values[value] if "${{" in value else value for name, value in variables.items()
         }

@@ -46,7 +46,7 @@ def test_a_later_template_is_announced_taken_over_and_tested(project: Made) -> N
     assert "Old." not in output
     assert "2 passed" in output
     assert (project.folder / ".gitignore").read_text().startswith("*.later\n")
-    assert "uncommitted changes" in project.refused("template_update")
+    assert "without uncommitted changes" in project.refused("template_update")
     commit(project)
     assert project.run("nox", "--session", "template_check").returncode == 0
 

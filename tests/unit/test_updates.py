@@ -42,7 +42,7 @@ def project(tmp_path: Path) -> Path:
         path.mkdir()
         git(path, "init", "--quiet")
     (source / "CHANGELOG.md").write_text(CHANGELOG, encoding="utf-8")
-    for tag in ("0.1.0", "v1.9.0", "v1.10.0"):
+    for tag in ("0.1.0", "v1.9.0", "v1.10.0", "v2.0.0rc1", "nightly"):
         git(source, "add", "--all")
         git(source, "commit", "--quiet", "--allow-empty", "--message", tag)
         git(source, "tag", tag)
@@ -68,7 +68,7 @@ def test_news_are_the_releases_after_the_projects_own(project: Path) -> None:
 def test_a_project_of_the_latest_release_has_no_news(project: Path) -> None:
     answers = project / ".copier-answers.yml"
     answers.write_text(answers.read_text().replace("0.1.0", "v1.10.0"))
-    assert run(project, "news").stdout == "The template has no later release.\n"
+    assert run(project, "news").stdout == "The template's changelog names no later release.\n"
 
 
 def test_a_project_made_between_releases_is_told_of_all(project: Path) -> None:

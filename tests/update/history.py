@@ -140,13 +140,13 @@ class History:
                 unsafe=False,
             )
 
-    def finish(self, project: Path) -> str:
+    def finish(self, project: Path, *commit: str) -> str:
         """Run the program that finishes an update; return what it says."""
         with pytest.MonkeyPatch.context() as patch:
             self.isolate(patch)
             patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
             return subprocess.run(
-                [sys.executable, "docker/template_update.py"],
+                [sys.executable, "docker/template_update.py", *commit],
                 cwd=project,
                 capture_output=True,
                 text=True,

@@ -52,6 +52,20 @@ def test_copier_deletes_an_edited_file_that_a_release_dropped_and_the_program_re
     assert DROPPED not in git(project, "status", "--short")
 
 
+def test_an_update_that_is_committed_is_finished_from_the_commit_before_it(
+    future: History, tmp_path: Path
+) -> None:
+    """Renovate commits it at once."""
+    project = future.project(tmp_path, PRESENT)
+    append(project / DROPPED)
+    future.commit(project)
+    future.update(project, FUTURE)
+    future.commit(project)
+    future.finish(project, "HEAD~1")
+    assert (project / DROPPED).read_text(encoding="utf-8").endswith(EDIT)
+    assert (project / "src/myapp/app.py").read_text(encoding="utf-8").endswith("# New\n")
+
+
 def test_an_untouched_file_that_a_release_dropped_goes(future: History, tmp_path: Path) -> None:
     project = future.project(tmp_path, PRESENT)
     future.update(project, FUTURE)
