@@ -353,7 +353,8 @@ def test_what_compose_only_passes_on_is_explained_for_closed_networks(
 
 def test_the_example_of_settings_changes_nothing_as_it_is(project: Path) -> None:
     """What it sets is what compose falls back to."""
-    settings = re.findall(r"^([A-Z_]+)=(.*)$", example(project), flags=re.MULTILINE)
+    pattern = r"^(?:# (?=HOST_))?([A-Z_]+)=(.*)$"
+    settings = re.findall(pattern, example(project), flags=re.MULTILINE)
     assert settings
     for name, value in settings:
         defaults = set(re.findall(rf"\$\{{{name}:-([^}}]*)\}}", compose_texts(project)))
