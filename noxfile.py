@@ -62,7 +62,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def engine(session: nox.Session) -> None:
-    """Start an engine if none answers and print how to reach it (-- stop to end it)."""
+    """Start an engine if none answers, print how to reach it (-- stop, --release, --store)."""
     support(session, "engine", *session.posargs)
 
 
