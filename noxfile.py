@@ -67,6 +67,13 @@ def engine(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def engines(session: nox.Session) -> None:
+    """Run what depends on the engine on each tested one, in one table (-- NAMES)."""
+    install(session, "tests")
+    session.run("python", "-m", "support", "engines", *session.posargs)
+
+
+@nox.session(default=False)
 def docker_dev(session: nox.Session) -> None:
     """Build the development image of a project (-- QUESTION=ANSWER …)."""
     support(session, "project", "docker_dev", *session.posargs)

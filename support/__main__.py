@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from support import SupportError, bench, demo, engine, example, images
+from support import SupportError, bench, demo, engine, engines, example, images
 from support.project import Project, parse_answers, render
 
 
@@ -63,6 +63,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench.run,
     "demo": demo.run,
     "engine": control_engine,
+    "engines": engines.run,
     "example": example.run,
     "project": project,
     "test": test,

@@ -98,7 +98,7 @@ def ensure(wanted: Variant | None = None) -> dict[str, str]:
         if variables is not None:
             return variables
     else:
-        _refuse_foreign()
+        refuse_foreign()
     _refuse_unsupported_host()
     with _locked():
         ours = running()
@@ -115,6 +115,16 @@ def ensure(wanted: Variant | None = None) -> dict[str, str]:
             stop()
         _refuse_second()
         return client_environment(_start_one([wanted] if wanted else _choices()))
+
+
+def refuse_foreign() -> None:
+    """Raise SupportError where an engine answers that is not the embedded one."""
+    version = "" if _ours_is_named() else _server_version({})
+    if version:
+        raise SupportError(
+            f"An engine that is not the embedded one answers here (version {version}). "
+            "Stop it, or unset DOCKER_HOST, to have an embedded engine of a certain release."
+        )
 
 
 def running() -> Running | None:
@@ -369,16 +379,6 @@ def _refuse_old(version: str) -> None:
         raise SupportError(
             f"The container engine is version {version}, and builds need {OLDEST_SERVER} or later. "
             "Update it, or name a newer one in DOCKER_HOST."
-        )
-
-
-def _refuse_foreign() -> None:
-    """Raise SupportError where an engine answers that is not the embedded one."""
-    version = "" if _ours_is_named() else _server_version({})
-    if version:
-        raise SupportError(
-            f"An engine that is not the embedded one answers here (version {version}). "
-            "Stop it, or unset DOCKER_HOST, to have an embedded engine of a certain release."
         )
 
 
