@@ -74,6 +74,12 @@ def engines(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def official(session: nox.Session) -> None:
+    """Build, test and run both bases and runtimes on the official images, in one table."""
+    support(session, "official")
+
+
+@nox.session(default=False)
 def docker_dev(session: nox.Session) -> None:
     """Build the development image of a project (-- QUESTION=ANSWER …)."""
     support(session, "project", "docker_dev", *session.posargs)

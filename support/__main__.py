@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from support import SupportError, bench, demo, engine, engines, example, images
+from support import SupportError, bench, demo, engine, engines, example, images, official
 from support.project import Project, parse_answers, render
 
 
@@ -65,6 +65,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "engine": control_engine,
     "engines": engines.run,
     "example": example.run,
+    "official": official.run,
     "project": project,
     "test": test,
 }
