@@ -62,8 +62,21 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def engine(session: nox.Session) -> None:
-    """Start an engine if none answers and print how to reach it (-- stop to end it)."""
+    """Start an engine if none answers, print how to reach it (-- stop, --release, --store)."""
     support(session, "engine", *session.posargs)
+
+
+@nox.session(default=False)
+def engines(session: nox.Session) -> None:
+    """Run what depends on the engine on each tested one, in one table (-- NAMES)."""
+    install(session, "tests")
+    session.run("python", "-m", "support", "engines", *session.posargs)
+
+
+@nox.session(default=False)
+def official(session: nox.Session) -> None:
+    """Build, test and run both bases and runtimes on the official images, in one table."""
+    support(session, "official")
 
 
 @nox.session(default=False)
