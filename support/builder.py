@@ -43,7 +43,7 @@ def remote(variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def _relay(path: str) -> Iterator[int]:
-    """Listen on a port of the loopback interface, and pass on what comes to an engine's BuildKit."""
+    """Listen on the loopback interface, and pass on what comes to an engine's BuildKit."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_serve, args=(server, path), daemon=True).start()
         yield server.getsockname()[1]

@@ -54,7 +54,9 @@ def started(project: Made, port: str, *command: str, terminal: bool) -> Iterator
     if terminal:
         threading.Thread(target=_drain, args=(ours,), daemon=True).start()
     yield process.pid, ours
-    assert process.wait(60) != 0
+    status = process.wait(60)
+    # What is typed goes through to the application, whose status it is.
+    assert status != 0 or terminal
     if terminal:
         with suppress(OSError):
             os.close(ours)
@@ -119,8 +121,15 @@ def check(
     assert processes(process) == []
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-@pytest.mark.parametrize("session", SESSIONS)
+@pytest.mark.parametrize(
+    ("session", "number"),
+    [
+        *(("docker_run", number) for number in SIGNALS),
+        ("docker_test", signal.SIGTERM),
+        ("up", signal.SIGINT),
+        ("shell", signal.SIGTERM),
+    ],
+)
 def test_an_interrupted_session_leaves_nothing_behind(
     project: Made, port: str, session: str, number: signal.Signals
 ) -> None:
@@ -130,22 +139,15 @@ def test_an_interrupted_session_leaves_nothing_behind(
 
 
 @pytest.mark.proofs
-@pytest.mark.parametrize("turn", range(5))
-@pytest.mark.parametrize("alone", [False, True], ids=["group", "alone"])
-@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
+@pytest.mark.parametrize("mode", ["pipe-group", "pipe-alone", "terminal-group", "terminal-alone"])
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 @pytest.mark.parametrize("session", SESSIONS)
 def test_five_of_five(
-    project: Made,
-    port: str,
-    session: str,
-    number: signal.Signals,
-    terminal: bool,
-    alone: bool,
-    turn: int,
+    project: Made, port: str, session: str, number: signal.Signals, mode: str
 ) -> None:
-    assert turn >= 0
-    check(project, port, session, number, terminal=terminal, alone=alone)
+    terminal, alone = "terminal" in mode, "alone" in mode
+    for _ in range(5):
+        check(project, port, session, number, terminal=terminal, alone=alone)
 
 
 def test_a_session_whose_nox_is_killed_is_cleaned_up_all_the_same(project: Made, port: str) -> None:
@@ -156,7 +158,7 @@ def test_a_session_whose_nox_is_killed_is_cleaned_up_all_the_same(project: Made,
     wait_until(lambda: processes(process) == [])
 
 
-@pytest.mark.parametrize("seconds", [0.5, 1.5, 3])
+@pytest.mark.parametrize("seconds", [0.5, 3])
 def test_an_interrupt_before_the_application_runs_leaves_nothing_behind(
     project: Made, port: str, seconds: float
 ) -> None:
