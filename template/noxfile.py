@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -183,7 +184,7 @@ def up(session: nox.Session) -> None:
         command = ["up", *command]
     if command[0] in ("run", "up", "watch"):
         ensure_lock(session)
-    docker(session, "compose", *command)
+    run_program(session, "run_compose", *command)
 
 
 @nox.session(venv_backend="none")
@@ -269,11 +270,9 @@ def run_stage(session: nox.Session, stage: str, *arguments: str) -> None:
     """Build a stage and run it beside services of its own, which are removed in the end."""
     build_locked(session, stage)
     # Another run at the same time has services, too.
-    compose = ("compose", f"--project-name={NAME}-{stage}-{os.getpid()}")
-    try:
-        docker(session, *compose, "run", "--rm", "--service-ports", f"{NAME}-{stage}", *arguments)
-    finally:
-        docker(session, *compose, "down", "--remove-orphans", "--volumes")
+    project = f"--project-name={NAME}-{stage}-{os.getpid()}"
+    service = ("--service-ports", f"{NAME}-{stage}")
+    run_program(session, "run_compose", project, "run", "--rm", *service, *arguments)
 
 
 def run_in_development(session: nox.Session, *command: str) -> None:
@@ -281,10 +280,10 @@ def run_in_development(session: nox.Session, *command: str) -> None:
     running = docker(session, "compose", "ps", "--quiet", "--status=running", NAME, silent=True)
     # A warning may precede the container's number.
     if re.search(r"^[0-9a-f]{64}$", running, flags=re.MULTILINE):
-        docker(session, "compose", "exec", NAME, *command)
+        run_program(session, "run_compose", "exec", NAME, *command)
     else:
         ensure_lock(session)
-        docker(session, "compose", "run", "--rm", NAME, *command)
+        run_program(session, "run_compose", "run", "--rm", NAME, *command)
 
 
 def docker(session: nox.Session, *arguments: str, silent: bool = False) -> str:
@@ -295,8 +294,16 @@ def docker(session: nox.Session, *arguments: str, silent: bool = False) -> str:
 def run_program(session: nox.Session, name: str, *arguments: str, silent: bool = False) -> str:
     """Run a program of docker/ with Nox's own Python (3.11 or later); return what it printed."""
     program = (sys.executable, f"docker/{name}.py", *arguments)
-    # Time for compose to stop its containers after an interrupt.
-    return str(session.run(*program, external=True, interrupt_timeout=30, silent=silent))
+    # An interrupt is passed on at once, with time to stop and remove containers.
+    times: dict[str, Any] = {"interrupt_timeout": 0, "terminate_timeout": 90}
+    return str(session.run(*program, external=True, silent=silent, **times))
+
+
+def interrupt(*_: object) -> None:
+    """End Nox in good order; what follows until it has ended cannot disturb that."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def use_settings_of_this_machine() -> None:
@@ -323,7 +330,10 @@ def use_settings_of_this_machine() -> None:
 
 use_settings_of_this_machine()
 # A job that is ended removes its containers, as one that is interrupted at the keyboard does.
-signal.signal(signal.SIGTERM, signal.default_int_handler)
+SIGNALS = [signal.SIGINT, signal.SIGTERM, *filter(None, [getattr(signal, "SIGHUP", None)])]
+for number in SIGNALS:
+    if signal.getsignal(number) != signal.SIG_IGN:
+        signal.signal(number, interrupt)
 # Sessions of your own, which the template never touches.
 if Path("noxfile_local.py").exists():
     runpy.run_path("noxfile_local.py")
