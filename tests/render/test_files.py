@@ -37,6 +37,7 @@ ALWAYS = {
     "docker/explain.py",
     "docker/install.py",
     "docker/interpreter.py",
+    "docker/layers.py",
     "docker/managers.py",
     "docker/metadata.py",
     "docker/minimal.py",
