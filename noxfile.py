@@ -19,9 +19,23 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests, real builds and runs included (-- OPTIONS of pytest)."""
+    """Run what every change has to pass, real builds and runs included (-- OPTIONS of pytest)."""
     install(session, "tests")
     session.run("python", "-m", "support", "test", *session.posargs)
+
+
+@nox.session(default=False)
+def unit(session: nox.Session) -> None:
+    """Run the tests that need no engine: the small loop (-- OPTIONS of pytest)."""
+    install(session, "tests")
+    session.run("python", "-m", "support", "unit", *session.posargs)
+
+
+@nox.session(default=False)
+def proofs(session: nox.Session) -> None:
+    """Run what takes too long for every change, and go on where it failed (-- FAMILIES)."""
+    install(session, "tests")
+    session.run("python", "-m", "support", "proofs", *session.posargs)
 
 
 @nox.session

@@ -2,12 +2,20 @@
 
 import argparse
 import inspect
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 
-from support import SupportError, bench, demo, engine, engines, example, images, official
+from support import (
+    SupportError,
+    bench,
+    demo,
+    engine,
+    engines,
+    example,
+    images,
+    official,
+    testing,
+)
 from support.project import Project, parse_answers, render
 
 
@@ -43,22 +51,6 @@ def control_engine(*arguments: str) -> None:
         print(f"The embedded engine: {ours.variant or 'of an earlier version'}.", file=sys.stderr)
 
 
-def test(*arguments: str) -> None:
-    """Run pytest with an engine that answers; without arguments, all tests.
-
-    Those that need no engine run on all processors. Builds side by side make BuildKit fail now and
-    then ("inconsistent graph state"), so those with an engine run one after the other.
-    """
-    env = {**os.environ, **engine.ensure()}
-    runs = [arguments] if arguments else [(*WORKERS, *WITHOUT_ENGINE), ("tests/docker",)]
-    pytest = (sys.executable, "-m", "pytest")
-    statuses = [subprocess.run([*pytest, *run], env=env, check=False).returncode for run in runs]
-    # A run that was killed has a negative one.
-    sys.exit(next(filter(None, statuses), 0))
-
-
-WORKERS = ("--numprocesses=auto", "--dist=loadfile")
-WITHOUT_ENGINE = ("tests/unit", "tests/render", "tests/update")
 COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench.run,
     "demo": demo.run,
@@ -67,7 +59,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "example": example.run,
     "official": official.run,
     "project": project,
-    "test": test,
+    "proofs": testing.proofs,
+    "test": testing.merge_lane,
+    "unit": testing.small_loop,
 }
 
 

@@ -372,6 +372,12 @@ def _server_version(variables: Mapping[str, str]) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def server_major() -> int:
+    """Return the major version of the engine that answers in this environment, 0 if none does."""
+    major = _server_version({}).split(".", 1)[0]
+    return int(major) if major.isdigit() else 0
+
+
 def _refuse_old(version: str) -> None:
     """Raise SupportError for an engine without BuildKit as its default builder."""
     major = version.split(".", 1)[0]

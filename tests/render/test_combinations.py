@@ -38,7 +38,7 @@ def copied(
     """Return projects that together hold each distinct file, as Copier itself copies them."""
     folder = tmp_path_factory.mktemp("combinations")
     known: set[tuple[str, str]] = set()
-    made = {}
+    made: dict[Path, tuple[Answers, dict[str, str]]] = {}
     for answers, digests in rendered:
         new = {item for item in digests.items() if item[0] not in NOT_CHECKED} - known
         if new:
@@ -54,9 +54,9 @@ def test_every_combination_renders(
 ) -> None:
     """It has exactly its files, each of which parses and holds no rest of a template."""
     count = 1
-    for name, answers in choices().items():
+    for name, offered in choices().items():
         assert questions[name].get("when", True), "it is a question and not computed"
-        count *= len(answers)
+        count *= len(offered)
     assert len(rendered) == count + 1
     for answers, digests in rendered[1:]:
         assert {*digests, ANSWERS_FILE} == expected_files(answers)
