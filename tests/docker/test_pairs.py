@@ -10,6 +10,7 @@ import sizes
 from support import images
 from support.alpine import wheels
 from support.images import Layout
+from support.sizes import measure
 from tests.docker.conftest import Made, Make, fetch
 from tests.render.conftest import Answers, choices, label, pairwise
 
@@ -43,11 +44,10 @@ def test_an_image_of_each_pair_runs(
     project.session("docker_prod")
     pyproject = tomllib.loads((project.folder / "pyproject.toml").read_text(encoding="utf-8"))
     budget = sizes.parse_size(pyproject["tool"]["seedpod"]["size"]["production"])
-    inspect = ("image", "inspect", "--format={{.Size}}", f"{project.name}:production")
-    size = int(project.docker(*inspect))
-    print(f"{label(row)}: {size / 1e6:.1f} of {budget / 1e6:.0f} MB")
+    [measured] = measure(project, f"{project.name}:production")
+    print(f"{label(row)}: {measured.size / 1e6:.1f} of {budget / 1e6:.0f} MB")
     # A whole base image is as large as the stand-in for it happens to be.
-    assert size <= budget or row["runtime"] == "full"
+    assert measured.size <= budget or row["runtime"] == "full"
     found = project.python("import sys; print('.'.join(map(str, sys.version_info[:2])))")
     assert found == row["python_version"]
     if row["kind"] == "web":
