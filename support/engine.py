@@ -259,7 +259,7 @@ def _finish_tree(tree: Path) -> None:
 def _refuse_unfit(tree: Path, release: str) -> None:
     """Raise SupportError for a program that does not run with this machine's libraries."""
     daemons = ("dockerd", "containerd", "runc", "docker-init", "iptables")
-    calls = [([name, "--version"], _server_environment(tree)) for name in daemons]
+    calls = [([name, "--version"], server_environment(tree)) for name in daemons]
     client = {**os.environ, **client_environment(tree)}
     calls += [(["docker", *words], client) for words in (["--version"], ["buildx", "version"])]
     calls += [(["docker", "compose", "version"], client)]
@@ -289,7 +289,7 @@ def _problem(command: list[str], environment: Mapping[str, str]) -> str:
     return said[-1] if done.returncode else ""
 
 
-def _server_environment(tree: Path) -> dict[str, str]:
+def server_environment(tree: Path) -> dict[str, str]:
     """Return the variables with which the daemons of ``tree`` find its programs and libraries."""
     path = [tree / folder for folder in ("usr/bin", "usr/sbin", "sbin")]
     libraries = [*sorted(tree.glob("usr/lib/*-linux-gnu*")), *sorted(tree.glob("lib/*-linux-gnu*"))]
@@ -323,7 +323,7 @@ def _start(tree: Path, variant: Variant) -> None:
                 f"--data-root={variant.data}",
                 f"--exec-root={run / 'exec'}",
             ],
-            env=_server_environment(tree),
+            env=server_environment(tree),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -36,6 +36,7 @@ INDEX_SETTINGS = {
     "PIP_EXTRA_INDEX_URL": "UV_INDEX",
     "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
 }
+RUNNING = ("docker", "compose", "ps", "--quiet", "--status=running", NAME)
 COPIER = "copier>=9.15,<10"
 NOX = (sys.executable, "-m", "nox", "--session")
 # Taken from the environment; what is not set there has its default in the Dockerfile.
@@ -129,18 +130,9 @@ def docker_push(session: nox.Session) -> None:
     image = re.fullmatch(r"([^\s@]+):([\w.-]+)", " ".join(session.posargs))
     if not image:
         session.error("Usage: nox -s docker_push -- REPOSITORY:TAG")
-    build_locked(session, "production")
-    docker(session, "tag", f"{NAME}:production", image[0])
-    session.log(f"Pushing {image[0]}")
-    pushed = docker(session, "push", image[0], silent=True)
-    # The tag may move one day; the digest is this image for ever.
-    found = re.findall(r"digest: (sha256:[0-9a-f]{64})", pushed)
-    if not found:
-        session.error("The image is pushed, and its digest not told. Ask the registry for it.")
-    digest = f"{image[1]}@{found[-1]}"
-    Path("build").mkdir(exist_ok=True)
-    Path("build/digest.txt").write_text(f"{digest}\n", encoding="utf-8")
-    print(digest)
+    ensure_lock(session)
+    command = build_command("production")
+    run_program(session, "push", f"{NAME}:production", image[0], *command)
 
 
 @nox.session(venv_backend="none")
@@ -252,18 +244,24 @@ def system_report(session: nox.Session) -> str:
 def build_locked(session: nox.Session, stage: str, *options: str) -> None:
     """Build and tag a stage that holds locked packages; the old image keeps its tag on failure."""
     ensure_lock(session)
-    build(session, stage, "--tag", f"{NAME}:{stage}", *options)
+    # A builder elsewhere keeps what it builds, where nothing asks for it.
+    build(session, stage, "--load", "--tag", f"{NAME}:{stage}", *options)
 
 
 def build(session: nox.Session, stage: str, *options: str) -> None:
-    """Build a stage with the settings of this machine, which reach it as arguments and secrets."""
+    """Build a stage."""
+    run_program(session, "explain", *build_command(stage, *options))
+
+
+def build_command(stage: str, *options: str) -> list[str]:
+    """Return a build with the settings of this machine, which reach it as arguments and secrets."""
     settings = [f"--build-arg={name}" for name in BUILD_ARGUMENTS]
     if CERTIFICATE:
         settings.append(f"--secret=id=ca.pem,src={CERTIFICATE}")
     settings.append("--secret=id=pip.env,env=PIP_ENV")
     # Pipelines say there where layers are kept, for each stage apart.
     settings += shlex.split(os.environ.get("BUILD_OPTIONS", "").replace("{stage}", stage))
-    docker(session, "build", f"--target={stage}", *settings, *options, ".")
+    return ["docker", "build", f"--target={stage}", *settings, *options, "."]
 
 
 def run_stage(session: nox.Session, stage: str, *arguments: str) -> None:
@@ -277,18 +275,13 @@ def run_stage(session: nox.Session, stage: str, *arguments: str) -> None:
 
 def run_in_development(session: nox.Session, *command: str) -> None:
     """Run a command in the development container that runs, else in one of its own."""
-    running = docker(session, "compose", "ps", "--quiet", "--status=running", NAME, silent=True)
+    running = run_program(session, "explain", *RUNNING, silent=True)
     # A warning may precede the container's number.
     if re.search(r"^[0-9a-f]{64}$", running, flags=re.MULTILINE):
         run_program(session, "run_compose", "exec", NAME, *command)
     else:
         ensure_lock(session)
         run_program(session, "run_compose", "run", "--rm", NAME, *command)
-
-
-def docker(session: nox.Session, *arguments: str, silent: bool = False) -> str:
-    """Run docker; if it fails, it ends with what is wrong and what to do."""
-    return run_program(session, "explain", "docker", *arguments, silent=silent)
 
 
 def run_program(session: nox.Session, name: str, *arguments: str, silent: bool = False) -> str:

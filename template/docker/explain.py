@@ -36,6 +36,41 @@ CAUSES = (
         "Declare the package that has it in dev-dependencies of [tool.sys] in pyproject.toml.",
     ),
     (
+        r"no builder \"?([^\"\s]+)\"? found",
+        "There is no builder {}.",
+        "See what docker buildx ls lists, and name one of these in BUILDX_BUILDER, or unset it.",
+    ),
+    (
+        r"^(?:ERROR: )(?:failed to build: )?(?:failed to (?:list workers|find driver|solve): .*"
+        r"(?:connection error|Unavailable)|(?:.*: )?context deadline exceeded)",
+        "The builder in use does not answer.",
+        "Start it, or build with the engine's own: unset BUILDX_BUILDER; docker buildx use default",
+    ),
+    (
+        r"docker exporter does not (?:currently )?support exporting manifest lists"
+        r"|[Mm]ulti-platform build is not supported",
+        "An image for several platforms cannot be loaded into this engine.",
+        "Name one in --platform, or turn on the engine's containerd image store.",
+    ),
+    (
+        r"push and load may not be set together|multiple outputs currently unsupported",
+        "The image is loaded into the engine, and this builder has one output at a time.",
+        "Leave out --push and --output; or update the builder to BuildKit 0.13 or later.",
+    ),
+    (
+        r"Cache export is not supported for the docker driver"
+        r"|(?:unknown|unsupported) cache (?:exporter|importer)",
+        "The builder in use cannot keep layers where BUILD_OPTIONS says.",
+        "Name one in a container, as docker buildx create makes it, or change --cache-to.",
+    ),
+    (
+        r"(?s)using (?:docker-container|remote|kubernetes|cloud) driver"
+        r".*failed to resolve source metadata for ([^\s,]+?)[:,]?\s",
+        "The base image {} cannot be had by the builder in use, which sees registries alone.",
+        "Push it to a registry and name it there in PYTHON_IMAGE; or build with the engine's own "
+        "builder: unset BUILDX_BUILDER; docker buildx use default",
+    ),
+    (
         r"Cannot connect to the Docker daemon|error during connect|failed to connect to the docker"
         r"|daemon is not running",
         "No container engine answers.",

@@ -1,6 +1,7 @@
 """Whatever a session started is gone after it, however it ends."""
 
 import fcntl
+import functools
 import os
 import pty
 import signal
@@ -48,7 +49,7 @@ def started(project: Made, port: str, *command: str, terminal: bool) -> Iterator
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if terminal else None,  # noqa: PLW1509
+        preexec_fn=functools.partial(_prepare, terminal=terminal),  # noqa: PLW1509
     )
     os.close(theirs)
     if terminal:
@@ -60,6 +61,14 @@ def started(project: Made, port: str, *command: str, terminal: bool) -> Iterator
     if terminal:
         with suppress(OSError):
             os.close(ours)
+
+
+def _prepare(*, terminal: bool) -> None:
+    """Give the process its terminal; what a shell ignores in the background is not ignored."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    if terminal:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _drain(terminal: int) -> None:
