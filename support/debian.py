@@ -6,14 +6,21 @@ source list, state and cache. Signatures are checked with Debian's archive keyri
 
 import os
 import platform
+import re
 import subprocess
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from support import SupportError
+from support import SupportError, Unavailable, downloads
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# What apt says of a file, a list or a whole archive that is not to be had.
+NOT_SERVED = re.compile(
+    r"(?:Failed to fetch \S+|The repository '\S+ \S+ Release' (?:does not have|no longer has) a Release).*"
+)
+# A release that still changes drops packages, in any other a name that is not there is misspelt.
+MOVING = ("forky", "sid")
+GONE = re.compile(r"Unable to (?:locate package|find a source package for) \S+")
 
 
 def host_release() -> str | None:
@@ -25,121 +32,143 @@ def host_release() -> str | None:
     return release.get("VERSION_CODENAME") if release.get("ID") == "debian" else None
 
 
-def archive() -> str:
-    """Return the address of the Debian archive that this machine's own package sources use.
+def archives(suffix: str = "") -> list[str]:
+    """Return the addresses of the Debian archives that this machine's own package sources use.
 
-    Raises SupportError when the sources name none.
+    ``suffix`` is that of the host's suite: "" for the release itself, "-security" for its updates.
+    Raises SupportError when the sources name none for the release itself.
     """
-    listing = _run(
-        ["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)"],
+    # Unlike indextargets it knows the sources whose lists were never fetched, or were removed.
+    listing = run(
+        ["apt-get", "update", "--print-uris"],
         "The package sources of this machine cannot be read.",
     )
-    for line in listing.splitlines():
-        release, component, address = line.split(" ", 2)
-        if release in (host_release(), "stable") and component == "main":
-            return address
-    raise SupportError(
-        "The package sources of this machine name no Debian archive. "
-        "Add a line for the release's main component to /etc/apt/sources.list."
-    )
+    suites = "|".join(f"{name}{suffix}" for name in (host_release(), "stable"))
+    found = re.findall(rf"^'(\S+?)dists/(?:{suites})/main/binary-", listing, flags=re.MULTILINE)
+    if not found and not suffix:
+        raise SupportError(
+            "The package sources of this machine name no Debian archive. "
+            "Add a line for the release's main component to /etc/apt/sources.list."
+        )
+    return list(dict.fromkeys(found))
 
 
-def source_line(release: str, kind: str = "deb") -> str:
-    """Return a one-line source entry (sources.list(5)) for the main component of ``release``."""
-    return f"{kind} [signed-by={KEYRING}] {archive()} {release} main"
+def source_lines(suite: str, kind: str = "deb") -> list[str]:
+    """Return one-line source entries (sources.list(5)) for the main component of ``suite``.
+
+    There is one for each archive of this machine: apt itself goes on to the next if one has lost a
+    file. Of a suite ``RELEASE-security`` there is none where the sources of this machine have none.
+    """
+    addresses = archives("-security" if suite.endswith("-security") else "")
+    return [f"{kind} [signed-by={KEYRING}] {address} {suite} main" for address in addresses]
+
+
+def ways(release: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Return lists of suites from which packages of ``release`` come, each with its name.
+
+    First the release alone; where it lacks a file that its index names, its updates may name
+    another version.
+    """
+    more = (f"{release}-updates", f"{release}-security")
+    return [
+        (f"Debian {release}", (release,)),
+        (f"Debian {release} with its updates", (release, *more)),
+    ]
 
 
 class Apt:
-    """An apt of its own for one Debian release, kept in ``folder``.
+    """An apt of its own for one Debian release, kept in ``folder``; lists are fetched when needed.
 
-    Raises SupportError from every method when the archive does not answer or lacks a package.
+    Raises Unavailable from every method when no way of ways() serves a package.
     """
 
     def __init__(self, release: str, folder: Path) -> None:
-        """Write the configuration and fetch the package lists of ``release``."""
+        """Say where the lists and archives of ``release`` are kept."""
         self.release = release
-        self._state = folder / release
-        for part in ("lists/partial", "archives/partial"):
-            (self._state / part).mkdir(parents=True, exist_ok=True)
-        (self._state / "status").touch()
-        sources = self._state / "sources.list"
-        sources.write_text(f"{source_line(release)}\n{source_line(release, 'deb-src')}\n")
-        self._command = ["apt-get", "-qq"]
-        for key, value in {
-            "Dir::Etc::SourceList": sources,
-            "Dir::Etc::SourceParts": "/dev/null",
-            "Dir::State::Lists": self._state / "lists",
-            "Dir::State::Status": self._state / "status",
-            "Dir::Cache": self._state,
-            # The folder may lie under a home that apt's own user cannot enter.
-            "APT::Sandbox::User": "root",
-        }.items():
-            self._command += ["-o", f"{key}={value}"]
-        self._apt("update")
+        self._folder = folder
+        self._commands: dict[tuple[str, tuple[str, ...]], list[str]] = {}
 
     def download(self, packages: Iterable[str], folder: Path) -> None:
         """Put the ``.deb`` files of ``packages`` into ``folder``."""
-        self._apt("download", *packages, folder=folder)
+        self._get("deb", ("download", *packages), folder)
 
     def download_source(self, package: str, folder: Path) -> None:
-        """Put the source files of ``package``, signatures checked, into ``folder``."""
-        self._apt("source", "--download-only", package, folder=folder)
+        """Put the author's source of ``package``, signatures checked, into ``folder``.
 
-    def _apt(self, *arguments: str, folder: Path | None = None) -> None:
-        _run(
-            [*self._command, *arguments],
-            f"apt-get {arguments[0]} failed for Debian {self.release}.",
-            folder=folder,
-        )
+        Debian's own files beside it are left out: nothing here needs them, and archives lose them.
+        """
+        self._get("deb-src", ("source", "--download-only", "--tar-only", package), folder)
+
+    def _get(self, kind: str, arguments: tuple[str, ...], folder: Path) -> None:
+        def way(suites: tuple[str, ...]) -> Callable[[], str]:
+            return lambda: self._apt(kind, suites, arguments, folder)
+
+        names = " ".join(word for word in arguments[1:] if not word.startswith("-"))
+        downloads.first(names, [(name, way(suites)) for name, suites in ways(self.release)])
+
+    def _apt(
+        self, kind: str, suites: tuple[str, ...], arguments: tuple[str, ...], folder: Path
+    ) -> str:
+        """Run apt-get in ``folder``; a package that a moving release has dropped is not served."""
+        command = [*self._configured(kind, suites), *arguments]
+        try:
+            return run(command, f"apt-get {arguments[0]} failed.", folder=folder)
+        except SupportError as error:
+            if self.release in MOVING and GONE.search(str(error)):
+                raise Unavailable(str(error)) from error
+            raise
+
+    def _configured(self, kind: str, suites: tuple[str, ...]) -> list[str]:
+        """Return an apt-get that knows the packages, or sources, of ``suites``."""
+        key = (kind, suites)
+        if key not in self._commands:
+            state = self._folder / f"{self.release}-{kind}-{len(suites)}"
+            for part in ("lists/partial", "archives/partial"):
+                (state / part).mkdir(parents=True, exist_ok=True)
+            (state / "status").touch()
+            lines = [line for suite in suites for line in source_lines(suite, kind)]
+            (state / "sources.list").write_text("".join(f"{line}\n" for line in lines))
+            command = ["apt-get", "-qq"]
+            for option, value in {
+                "Dir::Etc::SourceList": state / "sources.list",
+                "Dir::Etc::SourceParts": "/dev/null",
+                "Dir::State::Lists": state / "lists",
+                "Dir::State::Status": state / "status",
+                "Dir::Cache": state,
+                # The folder may lie under a home that apt's own user cannot enter.
+                "APT::Sandbox::User": "root",
+                # A list that does not come is an error, not a warning.
+                "APT::Update::Error-Mode": "any",
+            }.items():
+                command += ["-o", f"{option}={value}"]
+            run([*command, "update"], "apt-get update failed.")
+            self._commands[key] = command
+        return self._commands[key]
 
 
 def unpack(packages: Iterable[Path], folder: Path) -> None:
     """Unpack ``.deb`` files into ``folder`` without installing them or running their scripts."""
     for package in packages:
-        _run(["dpkg-deb", "-x", str(package), str(folder)], f"{package.name} cannot be unpacked.")
+        run(["dpkg-deb", "-x", str(package), str(folder)], f"{package.name} cannot be unpacked.")
 
 
-def bootstrap(release: str, include: Iterable[str], tarball: Path, programs: Path) -> None:
-    """Write a root file system of ``release`` with the packages ``include`` to ``tarball``.
-
-    ``programs`` is the folder into which Debian's mmdebstrap package was unpacked.
-    Documentation, manual pages and translations are left out, licences are kept.
-    """
-    exclude = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*"]
-    options = [f"--dpkgopt=path-exclude={pattern}" for pattern in exclude]
-    options += ["--dpkgopt=path-include=/usr/share/doc/*/copyright"]
-    with tempfile.NamedTemporaryFile(dir=tarball.parent, suffix=".tar") as partial:
-        _run(
-            [
-                "perl",
-                str(programs / "usr/bin/mmdebstrap"),
-                "--quiet",
-                "--mode=root",
-                "--variant=minbase",
-                "--format=tar",
-                *options,
-                f"--include={','.join(include)}",
-                release,
-                partial.name,
-                source_line(release),
-            ],
-            f"A Debian {release} root file system cannot be assembled.",
-            # mmdebstrap calls its companion mmtarfilter for the excluded paths.
-            environment={
-                "PATH": f"{programs / 'usr/bin'}:{os.environ.get('PATH', os.defpath)}",
-                "SOURCE_DATE_EPOCH": "0",
-            },
-        )
-        os.link(partial.name, tarball)
+def not_served(output: str) -> str | None:
+    """Return what apt says in ``output`` of a download that is not to be had, None if nothing."""
+    found = NOT_SERVED.search(output)
+    return found.group().strip() if found else None
 
 
-def _run(
+def run(
     command: list[str],
     what: str,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """Return what a program prints; raise SupportError with the last line if it fails."""
+    """Return what a program prints.
+
+    Raises Unavailable with apt's own words if it fails because of a download, else SupportError
+    with the last line.
+    """
     try:
         done = subprocess.run(
             command,
@@ -153,6 +182,9 @@ def _run(
     except FileNotFoundError as error:
         raise SupportError(f"{what} Install the program {command[0]}.") from error
     except subprocess.CalledProcessError as error:
+        missing = not_served(error.stderr)
+        if missing:
+            raise Unavailable(missing) from error
         last = (error.stderr.strip() or "no message").splitlines()[-1]
         raise SupportError(f"{what} Mend what it reported: {last}") from error
     return done.stdout

