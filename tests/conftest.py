@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from support.paths import cache
+from tests import families
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VERSION = "1.2.3"
@@ -54,6 +55,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """Number the runs that go on at the same time; the processes of one share its number."""
     if "SEEDPOD_TEST_RUN" not in os.environ:
         config.stash[RUN_LOCK], os.environ["SEEDPOD_TEST_RUN"] = _free_run()
+
+
+def pytest_sessionstart() -> None:
+    """Refuse a family that is none before anything runs."""
+    families.required()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End with the families that were not tested, and why."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for line in families.summary([str(report.longrepr[2]) for report in skipped]):
+        terminalreporter.write_line(line, yellow=True)
 
 
 def _free_run() -> tuple[IO[str], str]:

@@ -18,6 +18,7 @@ from support import engine, images, waiting
 from support.images import Layout
 from support.paths import cache
 from support.project import Project, render
+from tests.families import needed_by
 
 PYTHON_VERSION = "3.13"
 OFFICIAL_IMAGES = {
@@ -93,7 +94,7 @@ def layout(request: pytest.FixtureRequest) -> Layout:
 
 def base_image(layout: Layout, client: dict[str, str], version: str = PYTHON_VERSION) -> str:
     """Return a base image of a layout: the official one, where it is to be had."""
-    with alone("images"):
+    with alone("images"), needed_by(layout.value):
         official = OFFICIAL_IMAGES.get(layout)
         if official and images.available(official.format(version), client):
             return official.format(version)
@@ -102,7 +103,7 @@ def base_image(layout: Layout, client: dict[str, str], version: str = PYTHON_VER
 
 def service_image(reference: str, client: dict[str, str]) -> str:
     """Return the image of a service: the official one, where it is to be had."""
-    with alone("images"):
+    with alone("images"), needed_by("services"):
         return images.service_image(reference, client)
 
 
