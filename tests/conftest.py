@@ -22,7 +22,7 @@ VERSION = "1.2.3"
 
 RUN_LOCK = pytest.StashKey[IO[str]]()
 # Files of tests that look at one compiled project.
-SHARED = {"test_system_packages": "test_system_check"}
+SHARED = dict.fromkeys(("test_system_check", "test_system_packages"), "compiled")
 LONGEST = (
     "test_system_check",
     "test_system_packages",
@@ -85,6 +85,8 @@ def _free_run() -> tuple[IO[str], str]:
     raise AssertionError("there is always another number")
 
 
+# Before xdist, which reads the groups in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one process run all tests of a file, and start with the files that take longest.
 
@@ -96,7 +98,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=place)
     for item in items:
-        group = SHARED.get(item.path.stem, item.path.stem)
+        group = SHARED.get(item.path.stem, item.path.relative_to(REPOSITORY).as_posix())
         item.add_marker(pytest.mark.xdist_group(group))
 
 
