@@ -11,17 +11,19 @@ Compose itself forgets some of it: 2.40 leaves the container of an interrupted "
 "down" does not see it. The engine's labels tell what belongs to a project.
 """
 
-import importlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import explain
+
+if sys.platform != "win32":
+    import termios
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
@@ -156,17 +158,13 @@ def remove(project: Own | Shared, *, all_: bool) -> None:
         time.sleep(0.1 if all_ else 0)
 
 
-def restore_terminal() -> Any:
+def restore_terminal() -> Callable[[], None]:
     """Return a function that gives the terminal back the settings that it has now."""
-    if not sys.stdin or not sys.stdin.isatty():
-        return lambda: None
-    try:
-        # Not on Windows.
-        termios = importlib.import_module("termios")
-    except ImportError:
-        return lambda: None
-    settings = termios.tcgetattr(0)
-    return lambda: termios.tcsetattr(0, termios.TCSANOW, settings)
+    if sys.platform != "win32":
+        with suppress(termios.error):  # There is none.
+            settings = termios.tcgetattr(0)
+            return lambda: termios.tcsetattr(0, termios.TCSANOW, settings)
+    return lambda: None
 
 
 def main() -> None:
