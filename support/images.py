@@ -16,7 +16,7 @@ from enum import Enum
 from pathlib import Path
 
 from support import SupportError, alpine, debian, docker, engine, rootfs, services
-from support.paths import cache, content_key
+from support.paths import alone, cache, content_key
 
 # The Debian release whose own Python has this version.
 RELEASES = {"3.11": "bookworm", "3.13": "trixie"}
@@ -144,10 +144,9 @@ def _debian(
 ) -> str:
     """Assemble ``name`` from the essential packages of ``release`` and ``packages``."""
     key = content_key(Path(rootfs.__file__).read_bytes(), release, *packages)
-    if docker.recipe_key(name, variables) == key:
-        return name
-    cache().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache()) as folder:
+    with alone(name), tempfile.TemporaryDirectory(dir=cache()) as folder:
+        if docker.recipe_key(name, variables) == key:
+            return name
         tarball = Path(folder, "root.tar")
         rootfs.bootstrap(release, packages, tarball, engine.programs())
         docker.run_or_raise(

@@ -36,7 +36,6 @@ INDEX_SETTINGS = {
     "PIP_EXTRA_INDEX_URL": "UV_INDEX",
     "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
 }
-RUNNING = ("docker", "compose", "ps", "--quiet", "--status=running", NAME)
 COPIER = "copier>=9.15,<10"
 NOX = (sys.executable, "-m", "nox", "--session")
 # Taken from the environment; what is not set there has its default in the Dockerfile.
@@ -131,8 +130,7 @@ def docker_push(session: nox.Session) -> None:
     if not image:
         session.error("Usage: nox -s docker_push -- REPOSITORY:TAG")
     ensure_lock(session)
-    command = build_command("production")
-    run_program(session, "push", f"{NAME}:production", image[0], *command)
+    run_program(session, "push", f"{NAME}:production", image[0], *build_command("production"))
 
 
 @nox.session(venv_backend="none")
@@ -268,14 +266,14 @@ def run_stage(session: nox.Session, stage: str, *arguments: str) -> None:
     """Build a stage and run it beside services of its own, which are removed in the end."""
     build_locked(session, stage)
     # Another run at the same time has services, too.
-    project = f"--project-name={NAME}-{stage}-{os.getpid()}"
-    service = ("--service-ports", f"{NAME}-{stage}")
-    run_program(session, "run_compose", project, "run", "--rm", *service, *arguments)
+    own = (f"--project-name={NAME}-{stage}-{os.getpid()}", "run", "--rm", "--service-ports")
+    run_program(session, "run_compose", *own, f"{NAME}-{stage}", *arguments)
 
 
 def run_in_development(session: nox.Session, *command: str) -> None:
     """Run a command in the development container that runs, else in one of its own."""
-    running = run_program(session, "explain", *RUNNING, silent=True)
+    ask = ("docker", "compose", "ps", "--quiet", "--status=running", NAME)
+    running = run_program(session, "explain", *ask, silent=True)
     # A warning may precede the container's number.
     if re.search(r"^[0-9a-f]{64}$", running, flags=re.MULTILINE):
         run_program(session, "run_compose", "exec", NAME, *command)
@@ -288,7 +286,7 @@ def run_program(session: nox.Session, name: str, *arguments: str, silent: bool =
     """Run a program of docker/ with Nox's own Python (3.11 or later); return what it printed."""
     program = (sys.executable, f"docker/{name}.py", *arguments)
     # An interrupt is passed on at once, with time to stop and remove containers.
-    times: dict[str, Any] = {"interrupt_timeout": 0, "terminate_timeout": 90}
+    times: Any = {"interrupt_timeout": 0, "terminate_timeout": 90}
     return str(session.run(*program, external=True, silent=silent, **times))
 
 

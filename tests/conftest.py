@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from support.paths import cache
+from tests import families
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VERSION = "1.2.3"
@@ -26,6 +27,9 @@ LONGEST = (
     "test_system_check",
     "test_system_packages",
     "test_wheelhouse",
+    # While these two wait for their base images.
+    "test_update",
+    "test_combinations",
     "test_alpine",
     "test_pipelines",
     "test_services",
@@ -33,7 +37,6 @@ LONGEST = (
     "test_pairs",
     "test_production",
     "test_host_sessions",
-    "test_update",
     "test_interpreter",
     "test_closed_network",
     "test_updated",
@@ -54,6 +57,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """Number the runs that go on at the same time; the processes of one share its number."""
     if "SEEDPOD_TEST_RUN" not in os.environ:
         config.stash[RUN_LOCK], os.environ["SEEDPOD_TEST_RUN"] = _free_run()
+
+
+def pytest_sessionstart() -> None:
+    """Refuse a family that is none before anything runs."""
+    families.required()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End with the families that were not tested, and why."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for line in families.summary([str(report.longrepr[2]) for report in skipped]):
+        terminalreporter.write_line(line, yellow=True)
 
 
 def _free_run() -> tuple[IO[str], str]:

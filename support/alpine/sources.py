@@ -40,7 +40,7 @@ def collect(folder: Path) -> dict[str, str]:
     """Unpack the source of each library into ``folder``, and return where each comes from.
 
     Each gets a folder of its name, and a file with its version in the folder ``versions``. Raises
-    Unavailable when no release serves one of them.
+    UnavailableError when no release serves one of them.
     """
     (folder / "versions").mkdir(parents=True)
     used = {}

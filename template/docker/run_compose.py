@@ -11,6 +11,7 @@ Compose itself forgets some of it: 2.40 leaves the container of an interrupted "
 "down" does not see it. The engine's labels tell what belongs to a project.
 """
 
+import importlib
 import json
 import os
 import subprocess
@@ -157,15 +158,15 @@ def remove(project: Own | Shared, *, all_: bool) -> None:
 
 def restore_terminal() -> Any:
     """Return a function that gives the terminal back the settings that it has now."""
+    if not sys.stdin or not sys.stdin.isatty():
+        return lambda: None
     try:
-        import termios  # noqa: PLC0415
-
-        settings = termios.tcgetattr(0)
-        return lambda: termios.tcsetattr(0, termios.TCSANOW, settings)
-    except (ImportError, OSError):
+        # Not on Windows.
+        termios = importlib.import_module("termios")
+    except ImportError:
         return lambda: None
-    except termios.error:
-        return lambda: None
+    settings = termios.tcgetattr(0)
+    return lambda: termios.tcsetattr(0, termios.TCSANOW, settings)
 
 
 def main() -> None:

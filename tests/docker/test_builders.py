@@ -66,9 +66,13 @@ def test_what_is_pushed_is_what_is_loaded(project: Made, store: Registry) -> Non
         project.docker("rmi", pulled)
 
 
+@pytest.mark.proofs
 def test_what_compose_builds_is_loaded(project: Made) -> None:
     """Compose's own build: its image is new whenever the container starts."""
     port = free_port()
+    # BUILD_OPTIONS are for the sessions' own builds.
+    override = f"services: {{{project.name}: {{build: {{network: host}}}}}}\n"
+    (project.folder / "docker-compose.override.yml").write_text(override)
     try:
         project.session("up", "--detach", PORT=port)
         assert waiting.fetch(f"http://127.0.0.1:{port}/healthz", 60)
