@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from support import SupportError, Unavailable, debian, waiting
+from support import SupportError, UnavailableError, debian, waiting
 from support.paths import cache, content_key
 
 DOCKER_PACKAGES = ("docker-buildx", "docker-cli", "docker-compose", "docker.io")
@@ -213,13 +213,13 @@ def _first(choices: list[Variant], attempt: Callable[[Variant], Path]) -> Path:
             result = attempt(choice)
         except SupportError as error:
             problems.append(f"{choice} is not available: {error}")
-            unavailable &= isinstance(error, Unavailable)
+            unavailable &= isinstance(error, UnavailableError)
         else:
             if problems:
                 _say("\n".join([*problems, f"{choice} is used instead."]))
             return result
     # What nobody serves today is not an error of ours, whatever else was tried.
-    raise (Unavailable if unavailable else SupportError)("\n".join(problems))
+    raise (UnavailableError if unavailable else SupportError)("\n".join(problems))
 
 
 def _programs(release: str) -> Path:
