@@ -8,6 +8,7 @@ from collections.abc import Callable
 from support import (
     SupportError,
     bench,
+    carried,
     demo,
     engine,
     engines,
@@ -53,6 +54,7 @@ def control_engine(*arguments: str) -> None:
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench.run,
+    "carried": carried.run,
     "demo": demo.run,
     "engine": control_engine,
     "engines": engines.run,

@@ -81,11 +81,13 @@ def machine() -> Iterator[dict[str, str]]:
     settings = run / "daemon.json"
     settings.write_text(json.dumps({"features": {"containerd-snapshotter": True}}))
     variables = {**engine.client_environment(tree), "DOCKER_HOST": f"unix://{run}/docker.sock"}
+    # The bridge is left to it as well: with --bridge=none it would delete the other engine's.
+    # https://github.com/moby/moby/blob/v28.5.2/daemon/daemon_unix.go, removeDefaultBridgeInterface
     command = [
         *(str(tree / "usr/sbin/dockerd"), f"--config-file={settings}"),
         *(f"--host={variables['DOCKER_HOST']}", f"--pidfile={run / 'docker.pid'}"),
         *(f"--data-root={data}", f"--exec-root={run / 'exec'}"),
-        *("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"),
+        *("--iptables=false", "--ip6tables=false", "--ip-forward=false"),
     ]
     log = cache("engine", "builder.log")
     with (

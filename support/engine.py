@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from support import SupportError, debian, waiting
+from support import SupportError, UnavailableError, debian, waiting
 from support.paths import cache, content_key
 
 DOCKER_PACKAGES = ("docker-buildx", "docker-cli", "docker-compose", "docker.io")
@@ -207,16 +207,19 @@ def _start_one(choices: list[Variant]) -> Path:
 def _first(choices: list[Variant], attempt: Callable[[Variant], Path]) -> Path:
     """Return the first result of ``attempt``, saying which choices did not fit before it."""
     problems: list[str] = []
+    unavailable = True
     for choice in choices:
         try:
             result = attempt(choice)
         except SupportError as error:
             problems.append(f"{choice} is not available: {error}")
+            unavailable &= isinstance(error, UnavailableError)
         else:
             if problems:
                 _say("\n".join([*problems, f"{choice} is used instead."]))
             return result
-    raise SupportError("\n".join(problems))
+    # What nobody serves today is not an error of ours, whatever else was tried.
+    raise (UnavailableError if unavailable else SupportError)("\n".join(problems))
 
 
 def _programs(release: str) -> Path:

@@ -30,17 +30,19 @@ TESTED = {
         Variant("sid", "containerd"),
     )
 }
+WIDTH = 200
 PUSH = "push or no_name_with_a_tag or registry_that_does_not_answer"
+LOGS = REPOSITORY / "build/engines"
 # Arguments of python -m; files of tests are relative to the repository.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "demo": ("support", "demo"),
-    "sizes": ("support", "project", "docker_size"),
+    "sizes": ("support", "carried", str(LOGS / "carried")),
     "compose": ("pytest", "tests/docker/test_compose.py"),
     "interrupts": ("pytest", "tests/docker/test_interrupts.py"),
     "push": ("pytest", "tests/docker/test_pipelines.py", "-k", PUSH),
+    "builders": ("pytest", "tests/docker/test_builders.py"),
     "pipelines": ("pytest", "tests/docker/test_pipelines.py", "-k", f"not ({PUSH})"),
 }
-LOGS = REPOSITORY / "build/engines"
 
 
 @dataclass(frozen=True)
@@ -149,4 +151,5 @@ def _print(rows: Mapping[str, Mapping[str, Cell]]) -> None:
     table = Table("engine", *columns)
     for name, row in rows.items():
         table.add_row(name, *(str(row.get(column, "")) for column in columns))
-    Console(highlight=False).print(table)
+    # Without a terminal, where a line may have any length, it would be 80 columns wide.
+    Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH).print(table)

@@ -4,6 +4,7 @@ It is for machines where a registry answers: everything else here runs on stand-
 """
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from itertools import product
@@ -16,6 +17,7 @@ from support.project import BUILD_FOLDER, Project, choices, render
 
 PATH = "/healthz"
 PASSED = "passed"
+WIDTH = 160
 
 
 def run() -> None:
@@ -85,4 +87,5 @@ def _print(projects: list[Project], rows: list[dict[str, str]]) -> None:
     for project, row in zip(projects, rows, strict=True):
         cells = [row.get(column, "") for column in columns] if row else ["not served"]
         table.add_row(project.name, project.variables["PYTHON_IMAGE"], *cells)
-    Console(highlight=False).print(table)
+    # Without a terminal, where a line may have any length, it would be 80 columns wide.
+    Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH).print(table)
