@@ -85,21 +85,23 @@ def _free_run() -> tuple[IO[str], str]:
     raise AssertionError("there is always another number")
 
 
-# Before xdist, which reads the groups in the same hook.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process run all tests of a file, and start with the files that take longest.
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let one process run all tests of a file, so that its fixtures are made once.
 
-    A file's fixtures are made once; so are those of files that share a project.
+    Files that share a project share the process. xdist reads the groups before any other
+    pytest_collection_modifyitems.
     """
+    group = SHARED.get(item.path.stem, item.path.relative_to(REPOSITORY).as_posix())
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the files that take longest."""
 
     def place(item: pytest.Item) -> int:
         return LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST)
 
     items.sort(key=place)
-    for item in items:
-        group = SHARED.get(item.path.stem, item.path.relative_to(REPOSITORY).as_posix())
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
