@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support import SupportError, __main__, engine, waiting
+from support import SupportError, UnavailableError, __main__, engine, waiting
 from support.engine import Variant
 
 GLIBC = "version GLIBC_2.38 not found"
@@ -159,6 +159,27 @@ def test_every_attempt_is_named_when_none_fits(fail: Fail) -> None:
         engine._start_one(engine._choices())
     for choice in engine._choices():
         assert f"{choice} is not available: {choice.release} answers 404." in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("problems", "kind"),
+    [
+        ((UnavailableError, UnavailableError), UnavailableError),
+        ((UnavailableError, SupportError), SupportError),
+    ],
+    ids=["nothing served", "one does not fit"],
+)
+def test_only_what_nobody_serves_is_not_an_error_of_ours(
+    problems: tuple[type[SupportError], ...], kind: type[SupportError]
+) -> None:
+    raised = iter(problems)
+
+    def attempt(_: Variant) -> Path:
+        raise next(raised)("It is not there.")
+
+    with pytest.raises(SupportError) as error:
+        engine._first(engine._choices(), attempt)
+    assert type(error.value) is kind
 
 
 @pytest.fixture
