@@ -13,8 +13,9 @@ from support.paths import REPOSITORY, content_key
 
 ENGINE = "tests/docker"
 FOLDERS = ("tests/unit", "tests/render", "tests/update", ENGINE)
-# All tests of a file in one process, the files in the order of tests/conftest.py.
-SIDE_BY_SIDE = ("--dist=loadgroup", "--no-loadscope-reorder")
+# All tests of a file in one process, the files in the order of tests/conftest.py. Not loadgroup:
+# pytest-xdist 3.8 does not tell pytest 9 of the groups, and each test would go its own way.
+SIDE_BY_SIDE = ("--dist=loadfile", "--no-loadscope-reorder")
 # Builds wait for the network and for each other: one process more than this machine has processors.
 ENGINE_PROCESSES = (os.cpu_count() or 1) + 1
 # BuildKit before 0.14 fails now and then in builds side by side ("inconsistent graph state").

@@ -21,8 +21,6 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 VERSION = "1.2.3"
 
 RUN_LOCK = pytest.StashKey[IO[str]]()
-# Files of tests that look at one compiled project.
-SHARED = dict.fromkeys(("test_system_check", "test_system_packages"), "compiled")
 LONGEST = (
     "test_system_check",
     "test_system_packages",
@@ -83,16 +81,6 @@ def _free_run() -> tuple[IO[str], str]:
             continue
         return lock, str(number)
     raise AssertionError("there is always another number")
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Let one process run all tests of a file, so that its fixtures are made once.
-
-    Files that share a project share the process. xdist reads the groups before any other
-    pytest_collection_modifyitems.
-    """
-    group = SHARED.get(item.path.stem, item.path.relative_to(REPOSITORY).as_posix())
-    item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
