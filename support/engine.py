@@ -111,7 +111,8 @@ def ensure(wanted: Variant | None = None) -> dict[str, str]:
             )
         if ours and wanted:
             _programs(wanted.release)  # What cannot be started ends nothing that runs.
-            _say(f"{ours.variant} is stopped, with the containers in it. Its images are kept.")
+            name = ours.variant or "The embedded engine"
+            _say(f"{name} is stopped, with the containers in it. Its images are kept.")
             stop()
         _refuse_second()
         return client_environment(_start_one([wanted] if wanted else _choices()))
@@ -218,7 +219,7 @@ def _first(choices: list[Variant], attempt: Callable[[Variant], Path]) -> Path:
             if problems:
                 _say("\n".join([*problems, f"{choice} is used instead."]))
             return result
-    # What nobody serves today is not an error of ours, whatever else was tried.
+    # Something that is served and does not fit may be an error of ours.
     raise (UnavailableError if unavailable else SupportError)("\n".join(problems))
 
 
