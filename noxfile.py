@@ -19,9 +19,23 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests, real builds and runs included (-- OPTIONS of pytest)."""
+    """Run what every change has to pass, real builds and runs included (-- OPTIONS of pytest)."""
     install(session, "tests")
     session.run("python", "-m", "support", "test", *session.posargs)
+
+
+@nox.session(default=False)
+def unit(session: nox.Session) -> None:
+    """Run the tests that need no engine: the small loop (-- OPTIONS of pytest)."""
+    install(session, "tests")
+    session.run("python", "-m", "support", "unit", *session.posargs)
+
+
+@nox.session(default=False)
+def proofs(session: nox.Session) -> None:
+    """Run what takes too long for every change, and go on where it failed (-- FAMILIES)."""
+    install(session, "tests")
+    session.run("python", "-m", "support", "proofs", *session.posargs)
 
 
 @nox.session
@@ -62,8 +76,21 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def engine(session: nox.Session) -> None:
-    """Start an engine if none answers and print how to reach it (-- stop to end it)."""
+    """Start an engine if none answers, print how to reach it (-- stop, --release, --store)."""
     support(session, "engine", *session.posargs)
+
+
+@nox.session(default=False)
+def engines(session: nox.Session) -> None:
+    """Run what depends on the engine on each tested one, in one table (-- NAMES)."""
+    install(session, "tests")
+    session.run("python", "-m", "support", "engines", *session.posargs)
+
+
+@nox.session(default=False)
+def official(session: nox.Session) -> None:
+    """Build, test and run both bases and runtimes on the official images, in one table."""
+    support(session, "official")
 
 
 @nox.session(default=False)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -128,18 +129,8 @@ def docker_push(session: nox.Session) -> None:
     image = re.fullmatch(r"([^\s@]+):([\w.-]+)", " ".join(session.posargs))
     if not image:
         session.error("Usage: nox -s docker_push -- REPOSITORY:TAG")
-    build_locked(session, "production")
-    docker(session, "tag", f"{NAME}:production", image[0])
-    session.log(f"Pushing {image[0]}")
-    pushed = docker(session, "push", image[0], silent=True)
-    # The tag may move one day; the digest is this image for ever.
-    found = re.findall(r"digest: (sha256:[0-9a-f]{64})", pushed)
-    if not found:
-        session.error("The image is pushed, and its digest not told. Ask the registry for it.")
-    digest = f"{image[1]}@{found[-1]}"
-    Path("build").mkdir(exist_ok=True)
-    Path("build/digest.txt").write_text(f"{digest}\n", encoding="utf-8")
-    print(digest)
+    ensure_lock(session)
+    run_program(session, "push", f"{NAME}:production", image[0], *build_command("production"))
 
 
 @nox.session(venv_backend="none")
@@ -183,7 +174,7 @@ def up(session: nox.Session) -> None:
         command = ["up", *command]
     if command[0] in ("run", "up", "watch"):
         ensure_lock(session)
-    docker(session, "compose", *command)
+    run_program(session, "run_compose", *command)
 
 
 @nox.session(venv_backend="none")
@@ -251,52 +242,59 @@ def system_report(session: nox.Session) -> str:
 def build_locked(session: nox.Session, stage: str, *options: str) -> None:
     """Build and tag a stage that holds locked packages; the old image keeps its tag on failure."""
     ensure_lock(session)
-    build(session, stage, "--tag", f"{NAME}:{stage}", *options)
+    # A builder elsewhere keeps what it builds, where nothing asks for it.
+    build(session, stage, "--load", "--tag", f"{NAME}:{stage}", *options)
 
 
 def build(session: nox.Session, stage: str, *options: str) -> None:
-    """Build a stage with the settings of this machine, which reach it as arguments and secrets."""
+    """Build a stage."""
+    run_program(session, "explain", *build_command(stage, *options))
+
+
+def build_command(stage: str, *options: str) -> list[str]:
+    """Return a build with the settings of this machine, which reach it as arguments and secrets."""
     settings = [f"--build-arg={name}" for name in BUILD_ARGUMENTS]
     if CERTIFICATE:
         settings.append(f"--secret=id=ca.pem,src={CERTIFICATE}")
     settings.append("--secret=id=pip.env,env=PIP_ENV")
     # Pipelines say there where layers are kept, for each stage apart.
     settings += shlex.split(os.environ.get("BUILD_OPTIONS", "").replace("{stage}", stage))
-    docker(session, "build", f"--target={stage}", *settings, *options, ".")
+    return ["docker", "build", f"--target={stage}", *settings, *options, "."]
 
 
 def run_stage(session: nox.Session, stage: str, *arguments: str) -> None:
     """Build a stage and run it beside services of its own, which are removed in the end."""
     build_locked(session, stage)
     # Another run at the same time has services, too.
-    compose = ("compose", f"--project-name={NAME}-{stage}-{os.getpid()}")
-    try:
-        docker(session, *compose, "run", "--rm", "--service-ports", f"{NAME}-{stage}", *arguments)
-    finally:
-        docker(session, *compose, "down", "--remove-orphans", "--volumes")
+    own = (f"--project-name={NAME}-{stage}-{os.getpid()}", "run", "--rm", "--service-ports")
+    run_program(session, "run_compose", *own, f"{NAME}-{stage}", *arguments)
 
 
 def run_in_development(session: nox.Session, *command: str) -> None:
     """Run a command in the development container that runs, else in one of its own."""
-    running = docker(session, "compose", "ps", "--quiet", "--status=running", NAME, silent=True)
+    ask = ("docker", "compose", "ps", "--quiet", "--status=running", NAME)
+    running = run_program(session, "explain", *ask, silent=True)
     # A warning may precede the container's number.
     if re.search(r"^[0-9a-f]{64}$", running, flags=re.MULTILINE):
-        docker(session, "compose", "exec", NAME, *command)
+        run_program(session, "run_compose", "exec", NAME, *command)
     else:
         ensure_lock(session)
-        docker(session, "compose", "run", "--rm", NAME, *command)
-
-
-def docker(session: nox.Session, *arguments: str, silent: bool = False) -> str:
-    """Run docker; if it fails, it ends with what is wrong and what to do."""
-    return run_program(session, "explain", "docker", *arguments, silent=silent)
+        run_program(session, "run_compose", "run", "--rm", NAME, *command)
 
 
 def run_program(session: nox.Session, name: str, *arguments: str, silent: bool = False) -> str:
     """Run a program of docker/ with Nox's own Python (3.11 or later); return what it printed."""
     program = (sys.executable, f"docker/{name}.py", *arguments)
-    # Time for compose to stop its containers after an interrupt.
-    return str(session.run(*program, external=True, interrupt_timeout=30, silent=silent))
+    # An interrupt is passed on at once, with time to stop and remove containers.
+    times: Any = {"interrupt_timeout": 0, "terminate_timeout": 90}
+    return str(session.run(*program, external=True, silent=silent, **times))
+
+
+def interrupt(*_: object) -> None:
+    """End Nox in good order; what follows until it has ended cannot disturb that."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def use_settings_of_this_machine() -> None:
@@ -323,7 +321,10 @@ def use_settings_of_this_machine() -> None:
 
 use_settings_of_this_machine()
 # A job that is ended removes its containers, as one that is interrupted at the keyboard does.
-signal.signal(signal.SIGTERM, signal.default_int_handler)
+SIGNALS = [signal.SIGINT, signal.SIGTERM, *filter(None, [getattr(signal, "SIGHUP", None)])]
+for number in SIGNALS:
+    if signal.getsignal(number) != signal.SIG_IGN:
+        signal.signal(number, interrupt)
 # Sessions of your own, which the template never touches.
 if Path("noxfile_local.py").exists():
     runpy.run_path("noxfile_local.py")

@@ -1,12 +1,21 @@
 """The commands that the noxfile offers: python -m support COMMAND ARGUMENTS."""
 
+import argparse
 import inspect
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 
-from support import SupportError, bench, demo, engine, example, images
+from support import (
+    SupportError,
+    bench,
+    demo,
+    engine,
+    engines,
+    example,
+    images,
+    official,
+    testing,
+)
 from support.project import Project, parse_answers, render
 
 
@@ -17,39 +26,42 @@ def project(session: str, *arguments: str) -> None:
 
 
 def control_engine(*arguments: str) -> None:
-    """Print the lines that a shell evaluates to reach an engine; with ``stop``, end ours."""
-    if arguments == ("stop",):
-        print("stopped" if engine.stop() else "not running", file=sys.stderr)
-    elif arguments:
-        raise SupportError("Usage: nox -s engine, or nox -s engine -- stop")
-    else:
-        variables = engine.ensure()
-        print(engine.export_lines(variables) or "# An engine answers already.")
+    """Print the lines that a shell evaluates to reach an engine; with ``stop``, end ours.
 
-
-def test(*arguments: str) -> None:
-    """Run pytest with an engine that answers; without arguments, all tests.
-
-    Those that need no engine run on all processors. Builds side by side make BuildKit fail now and
-    then ("inconsistent graph state"), so those with an engine run one after the other.
+    With ``--release`` or ``--store`` it is the embedded engine of that release and image store.
     """
-    env = {**os.environ, **engine.ensure()}
-    runs = [arguments] if arguments else [(*WORKERS, *WITHOUT_ENGINE), ("tests/docker",)]
-    pytest = (sys.executable, "-m", "pytest")
-    statuses = [subprocess.run([*pytest, *run], env=env, check=False).returncode for run in runs]
-    # A run that was killed has a negative one.
-    sys.exit(next(filter(None, statuses), 0))
+    parser = argparse.ArgumentParser(prog="nox -s engine --", allow_abbrev=False)
+    parser.add_argument("stop", nargs="?", choices=["stop"], help="end the embedded engine")
+    parser.add_argument("--release", choices=engine.RELEASES, help="of Debian, for its Docker")
+    parser.add_argument("--store", choices=engine.STORES, help="for images")
+    options = parser.parse_args(arguments)
+    chosen = options.release or options.store
+    if options.stop and chosen:
+        parser.error("stop takes no options")
+    if options.stop:
+        print("stopped" if engine.stop() else "not running", file=sys.stderr)
+        return
+    wanted = engine.Variant(
+        options.release or engine.DEFAULT.release, options.store or engine.DEFAULT.store
+    )
+    variables = engine.ensure(wanted if chosen else None)
+    print(engine.export_lines(variables) or "# An engine answers already.")
+    ours = engine.running()
+    if ours:
+        print(f"The embedded engine: {ours.variant or 'of an earlier version'}.", file=sys.stderr)
 
 
-WORKERS = ("--numprocesses=auto", "--dist=loadfile")
-WITHOUT_ENGINE = ("tests/unit", "tests/render", "tests/update")
 COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench.run,
     "demo": demo.run,
     "engine": control_engine,
+    "engines": engines.run,
     "example": example.run,
+    "official": official.run,
     "project": project,
-    "test": test,
+    "proofs": testing.proofs,
+    "test": testing.merge_lane,
+    "unit": testing.small_loop,
 }
 
 

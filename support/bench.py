@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from support import SupportError
+from support import SupportError, sizes
 from support.contestants import (
     EDITS,
     FULL,
@@ -136,11 +136,8 @@ def time_imports(contestants: Sequence[Contestant]) -> None:
 def measure_sizes(contestant: Contestant) -> None:
     """Measure the image and what it holds beyond its base."""
     project, figures = contestant.project, contestant.figures
-    base, figures.size = (
-        int(project.docker("image", "inspect", "--format={{.Size}}", image))
-        for image in (contestant.base_image, contestant.image)
-    )
-    figures.over_base = figures.size - base
+    base, image = sizes.measure(project, contestant.base_image, contestant.image)
+    figures.size, figures.over_base = image.size, image.size - base.size
     figures.environment = int(contestant.python(ENVIRONMENT))
     figures.compressed = bytes_to_push(project, None, contestant.image)
 

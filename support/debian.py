@@ -11,12 +11,13 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from support import NotServedError, SupportError, downloads
+from support import SupportError, UnavailableError, downloads
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # What apt says of a file, a list or a whole archive that is not to be had.
 NOT_SERVED = re.compile(
-    r"Failed to fetch \S+.*|The repository '.* Release' (?:does not have|no longer has) a Release.*"
+    r"(?:Failed to fetch \S+"
+    r"|The repository '\S+ \S+ Release' (?:does not have|no longer has) a Release).*"
 )
 # A release that still changes drops packages, in any other a name that is not there is misspelt.
 MOVING = ("forky", "sid")
@@ -79,7 +80,7 @@ def ways(release: str) -> list[tuple[str, tuple[str, ...]]]:
 class Apt:
     """An apt of its own for one Debian release, kept in ``folder``; lists are fetched when needed.
 
-    Raises NotServedError from every method when no way of ways() serves a package.
+    Raises UnavailableError from every method when no way of ways() serves a package.
     """
 
     def __init__(self, release: str, folder: Path) -> None:
@@ -115,7 +116,7 @@ class Apt:
             return run(command, f"apt-get {arguments[0]} failed.", folder=folder)
         except SupportError as error:
             if self.release in MOVING and GONE.search(str(error)):
-                raise NotServedError(str(error)) from error
+                raise UnavailableError(str(error)) from error
             raise
 
     def _configured(self, kind: str, suites: tuple[str, ...]) -> list[str]:
@@ -166,8 +167,8 @@ def run(
 ) -> str:
     """Return what a program prints.
 
-    Raises NotServedError with apt's own words if it fails because of a download, else SupportError
-    with the last line.
+    Raises UnavailableError with apt's own words if it fails because of a download, else
+    SupportError with the last line.
     """
     try:
         done = subprocess.run(
@@ -184,7 +185,7 @@ def run(
     except subprocess.CalledProcessError as error:
         missing = not_served(error.stderr)
         if missing:
-            raise NotServedError(missing) from error
+            raise UnavailableError(missing) from error
         last = (error.stderr.strip() or "no message").splitlines()[-1]
         raise SupportError(f"{what} Mend what it reported: {last}") from error
     return done.stdout

@@ -32,7 +32,7 @@ def run() -> None:
     with _timed(times, "check the sizes"):
         project.nox("docker_size")
     with _timed(times, "run it and ask for /"):
-        answer = _ask(project)
+        answer = ask(project, "/")
     with _timed(times, "build again after an edit"):
         pushed = _edit_and_rebuild(project)
     _report(project, answer, pushed, times)
@@ -46,13 +46,16 @@ def _timed(times: dict[str, float], step: str) -> Iterator[None]:
     times[step] = time.monotonic() - start
 
 
-def _ask(project: Project) -> str:
-    """Run the image hardened on a free port and return what it answers to a request for ``/``."""
+def ask(project: Project, path: str) -> str:
+    """Run the image hardened on a free port and return what it answers to a request for ``path``.
+
+    Raises SupportError when it does not start or does not answer.
+    """
     image = f"{project.name}:production"
     container = project.docker("run", "--detach", *HARDENED, "--publish", "127.0.0.1::8000", image)
     try:
         address = project.docker("port", container, "8000")
-        return waiting.fetch(f"http://{address}/", START_SECONDS)
+        return waiting.fetch(f"http://{address}{path}", START_SECONDS)
     finally:
         project.docker("rm", "--force", container)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from support import NotServedError
+from support import UnavailableError
 
 T = TypeVar("T")
 
@@ -11,16 +11,16 @@ T = TypeVar("T")
 def first(what: str, ways: Iterable[tuple[str, Callable[[], T]]]) -> tuple[str, T]:
     """Return the name of the first of ``ways`` that serves ``what``, and what it returns.
 
-    A way is its name and a function. Raises NotServedError with every name and its reason when none
-    serves it. Whatever else a way raises is an error of its own and ends the search.
+    A way is its name and a function. Raises UnavailableError with every name and its reason when
+    none serves it. Whatever else a way raises is an error of its own and ends the search.
     """
     reasons = []
     for name, way in ways:
         try:
             return name, way()
-        except NotServedError as error:
+        except UnavailableError as error:
             reasons.append(f"{name} ({error})")
-    raise NotServedError(
+    raise UnavailableError(
         f"Nobody serves {what} today; tried: {'; '.join(reasons)}. "
         "Try again later, or name another mirror in this machine's package sources."
     )

@@ -2,27 +2,34 @@
 
 The embedded engine needs root on a Debian host and nothing else. Its programs are unpacked, not
 installed, into the user's cache folder; it listens on a private socket and keeps its data in the
-cache folder, so that images survive from one run to the next. Versions: docker.io, buildx and
-compose come from Debian 13 (they run on Debian 12's libc); containerd, runc and iptables come from
-the host's own release, because those of a newer one need a newer libc.
+cache folder, so that images survive from one run to the next. It is of one of two releases of
+Debian and has one of two image stores; each pair has data of its own.
 """
 
 import fcntl
+import json
 import os
 import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from support import SupportError, debian, waiting
 from support.paths import cache, content_key
 
-DOCKER_RELEASE = "trixie"
-DOCKER_PACKAGES = ("docker-buildx", "docker-cli", "docker-compose", "docker.io", "tini")
+DOCKER_PACKAGES = ("docker-buildx", "docker-cli", "docker-compose", "docker.io")
+# What is taken of each release, because it runs on Debian 12's libc: trixie's containerd does not.
+RELEASES = {
+    "sid": ("containerd", *DOCKER_PACKAGES, "tini-static"),
+    "trixie": (*DOCKER_PACKAGES, "tini"),
+}
+# What is taken of the host's own release, unless it is in the list above.
 HOST_PACKAGES = (
     "containerd",
     "iptables",
@@ -37,28 +44,100 @@ HOST_PACKAGES = (
     "mmdebstrap",
     "runc",
 )
+STORES = ("overlay2", "containerd")
 OLDEST_SERVER = 23
 START_SECONDS = 60
 STOP_SECONDS = 60
 INSTALL_HINT = "Start Docker, or name a running engine in DOCKER_HOST."
 
 
-def ensure() -> dict[str, str]:
+@dataclass(frozen=True)
+class Variant:
+    """An embedded engine: the Debian release of its Docker, and where it stores images."""
+
+    release: str
+    store: str
+
+    def __str__(self) -> str:
+        """Return words for messages."""
+        return f"Docker of Debian {self.release} with {self.store}"
+
+    @property
+    def data(self) -> Path:
+        """Return the folder of its images and build cache; no other variant opens it."""
+        first = ("trixie", "overlay2")
+        own = (self.release, self.store)
+        # The first variant keeps the folder that it had when it was the only one.
+        return cache("engine", "data" if own == first else f"data-{'-'.join(own)}")
+
+
+DEFAULT = Variant("sid", "overlay2")
+VARIANTS = tuple(Variant(release, store) for release in RELEASES for store in STORES)
+
+
+@dataclass(frozen=True)
+class Running:
+    """The embedded engine that runs: its process, its programs and what it is."""
+
+    process: int
+    tree: Path
+    variant: Variant | None  # None where an earlier version of this module started it
+
+
+def ensure(wanted: Variant | None = None) -> dict[str, str]:
     """Return the variables with which a client reaches an engine, starting one if need be.
 
-    The result is empty when an engine already answers with the environment as it is. Raises
-    SupportError when none answers and none can be started here, or when it is too old.
+    Without ``wanted`` any engine that answers is taken, and the result is empty when one answers
+    with the environment as it is. When none does, the default is started, or another release's
+    where that one does not fit, with a message. With ``wanted`` it is this embedded engine and no
+    other; one of ours that is another is stopped first. Raises SupportError when there is no such
+    engine and it cannot be started here, or when the one that answers is too old.
     """
-    for variables in ({}, client_environment()):
-        version = _server_version(variables)
-        if version:
-            _refuse_old(version)
+    if wanted is None:
+        variables = _answering()
+        if variables is not None:
             return variables
+    else:
+        refuse_foreign()
     _refuse_unsupported_host()
     with _locked():
-        if not _server_version(client_environment()):
-            _start(programs())
-    return client_environment()
+        ours = running()
+        if ours and wanted in (None, ours.variant):
+            if _server_version(client_environment(ours.tree)):
+                return client_environment(ours.tree)
+            raise SupportError(
+                f"The embedded engine (process {ours.process}) does not answer. "
+                "Stop it with nox -s engine -- stop."
+            )
+        if ours and wanted:
+            _programs(wanted.release)  # What cannot be started ends nothing that runs.
+            _say(f"{ours.variant} is stopped, with the containers in it. Its images are kept.")
+            stop()
+        _refuse_second()
+        return client_environment(_start_one([wanted] if wanted else _choices()))
+
+
+def refuse_foreign() -> None:
+    """Raise SupportError where an engine answers that is not the embedded one."""
+    version = "" if _ours_is_named() else _server_version({})
+    if version:
+        raise SupportError(
+            f"An engine that is not the embedded one answers here (version {version}). "
+            "Stop it, or unset DOCKER_HOST, to have an embedded engine of a certain release."
+        )
+
+
+def running() -> Running | None:
+    """Return the embedded engine that runs; a stale pid file never names somebody else's."""
+    try:
+        process = int(_pid_file().read_text())
+        command = Path(f"/proc/{process}/cmdline").read_bytes().decode().split("\0")
+    except (OSError, ValueError):
+        return None
+    if f"--host=unix://{_socket()}" not in command:
+        return None
+    variants = (each for each in VARIANTS if f"--data-root={each.data}" in command)
+    return Running(process, Path(command[0]).parents[2], next(variants, None))
 
 
 def stop() -> bool:
@@ -66,21 +145,21 @@ def stop() -> bool:
 
     Raises SupportError when it does not end in time.
     """
-    process = _running_process()
-    if process is None:
+    ours = running()
+    if ours is None:
         return False
-    os.kill(process, signal.SIGTERM)
-    _wait(lambda: _running_process() is None, STOP_SECONDS, "The embedded engine does not stop.")
+    os.kill(ours.process, signal.SIGTERM)
+    _wait(lambda: running() is None, STOP_SECONDS, "The embedded engine does not stop.")
     shutil.rmtree(_run_folder(), ignore_errors=True)
     return True
 
 
-def client_environment() -> dict[str, str]:
-    """Return what a shell has to export to use the embedded engine."""
+def client_environment(tree: Path) -> dict[str, str]:
+    """Return what a shell has to export to use the embedded engine whose programs ``tree`` has."""
     return {
         "DOCKER_HOST": f"unix://{_socket()}",
-        "DOCKER_CONFIG": str(_programs_folder() / "client"),
-        "PATH": f"{_programs_folder() / 'client/bin'}:{os.environ.get('PATH', os.defpath)}",
+        "DOCKER_CONFIG": str(tree / "client"),
+        "PATH": f"{tree / 'client/bin'}:{os.environ.get('PATH', os.defpath)}",
     }
 
 
@@ -93,11 +172,59 @@ def export_lines(variables: Mapping[str, str]) -> str:
 
 
 def programs() -> Path:
-    """Return the folder that holds the unpacked programs, downloading them (100 MB) once.
+    """Return a folder with the unpacked programs of one release, mmdebstrap among them.
 
-    Raises SupportError when Debian's archive does not answer.
+    They are downloaded once (100 MB). Raises SupportError when no release's fit.
     """
-    final = _programs_folder()
+    found = [_programs_folder(choice.release) for choice in _choices()]
+    return next((folder for folder in found if folder.exists()), None) or _first(
+        _choices(), lambda choice: _programs(choice.release)
+    )
+
+
+def _choices() -> list[Variant]:
+    """Return the default and, to fall back on, its like of every other release."""
+    return [
+        DEFAULT,
+        *(Variant(each, DEFAULT.store) for each in RELEASES if each != DEFAULT.release),
+    ]
+
+
+def _start_one(choices: list[Variant]) -> Path:
+    """Start the first of ``choices`` that fits this machine and return the folder of its programs.
+
+    Raises SupportError, which names every attempt, when none does.
+    """
+
+    def attempt(choice: Variant) -> Path:
+        tree = _programs(choice.release)
+        _start(tree, choice)
+        return tree
+
+    return _first(choices, attempt)
+
+
+def _first(choices: list[Variant], attempt: Callable[[Variant], Path]) -> Path:
+    """Return the first result of ``attempt``, saying which choices did not fit before it."""
+    problems: list[str] = []
+    for choice in choices:
+        try:
+            result = attempt(choice)
+        except SupportError as error:
+            problems.append(f"{choice} is not available: {error}")
+        else:
+            if problems:
+                _say("\n".join([*problems, f"{choice} is used instead."]))
+            return result
+    raise SupportError("\n".join(problems))
+
+
+def _programs(release: str) -> Path:
+    """Return the folder with the unpacked programs of ``release``, downloading them once.
+
+    Raises SupportError when Debian's archive does not answer, or when one does not run here.
+    """
+    final = _programs_folder(release)
     if final.exists():
         return final
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -105,12 +232,17 @@ def programs() -> Path:
         work = Path(folder)
         packages, tree = work / "packages", work / "tree"
         packages.mkdir()
-        debian.Apt(DOCKER_RELEASE, work).download(DOCKER_PACKAGES, packages)
-        debian.Apt(_host_release(), work).download(HOST_PACKAGES, packages)
+        debian.Apt(release, work).download(RELEASES[release], packages)
+        debian.Apt(_host_release(), work).download(_host_packages(release), packages)
         debian.unpack(sorted(packages.glob("*.deb")), tree)
         _finish_tree(tree)
+        _refuse_unfit(tree, release)
         tree.rename(final)
     return final
+
+
+def _host_packages(release: str) -> tuple[str, ...]:
+    return tuple(name for name in HOST_PACKAGES if name not in RELEASES[release])
 
 
 def _finish_tree(tree: Path) -> None:
@@ -124,46 +256,104 @@ def _finish_tree(tree: Path) -> None:
     (tree / "client/cli-plugins").symlink_to("../usr/libexec/docker/cli-plugins")
 
 
-def _start(tree: Path) -> None:
-    """Start the engine from ``tree`` and wait until it answers."""
-    run, data, log = _run_folder(), cache("engine", "data"), cache("engine", "dockerd.log")
-    run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    data.mkdir(parents=True, exist_ok=True)
+def _refuse_unfit(tree: Path, release: str) -> None:
+    """Raise SupportError for a program that does not run with this machine's libraries."""
+    daemons = ("dockerd", "containerd", "runc", "docker-init", "iptables")
+    calls = [([name, "--version"], server_environment(tree)) for name in daemons]
+    client = {**os.environ, **client_environment(tree)}
+    calls += [(["docker", *words], client) for words in (["--version"], ["buildx", "version"])]
+    calls += [(["docker", "compose", "version"], client)]
+    for command, environment in calls:
+        problem = _problem(command, environment)
+        if problem:
+            raise SupportError(
+                f"{' '.join(command)} of Debian {release} fails on this machine ({problem}). "
+                "Use another release's Docker, or an engine that is installed."
+            )
+
+
+def _problem(command: list[str], environment: Mapping[str, str]) -> str:
+    """Return the last line that a command which fails prints, '' if it succeeds."""
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        return str(error)
+    said = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()
+    return said[-1] if done.returncode else ""
+
+
+def server_environment(tree: Path) -> dict[str, str]:
+    """Return the variables with which the daemons of ``tree`` find its programs and libraries."""
     path = [tree / folder for folder in ("usr/bin", "usr/sbin", "sbin")]
     libraries = [*sorted(tree.glob("usr/lib/*-linux-gnu*")), *sorted(tree.glob("lib/*-linux-gnu*"))]
-    environment = {
+    return {
         **os.environ,
         "PATH": ":".join([*map(str, path), os.environ.get("PATH", os.defpath), "/usr/sbin:/sbin"]),
         "LD_LIBRARY_PATH": ":".join(map(str, libraries)),
         # Without it iptables looks for its extensions, the RETURN target among them, in /usr/lib.
         "XTABLES_LIBDIR": ":".join(str(folder / "xtables") for folder in libraries),
     }
+
+
+def _start(tree: Path, variant: Variant) -> None:
+    """Start ``variant`` from the programs in ``tree`` and wait until it answers."""
+    run, log = _run_folder(), cache("engine", "dockerd.log")
+    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    variant.data.mkdir(parents=True, exist_ok=True)
+    # A file of its own, because 26.1 has no option for it. What /etc/docker/daemon.json says is for
+    # an installed engine: its sockets and its data, among others.
+    settings = run / "daemon.json"
+    settings.write_text(
+        json.dumps({"features": {"containerd-snapshotter": variant.store == "containerd"}})
+    )
     with log.open("wb") as output:
         engine = subprocess.Popen(
             [
                 str(tree / "usr/sbin/dockerd"),
+                f"--config-file={settings}",
                 f"--host=unix://{_socket()}",
                 f"--pidfile={_pid_file()}",
-                f"--data-root={data}",
+                f"--data-root={variant.data}",
                 f"--exec-root={run / 'exec'}",
             ],
-            env=environment,
+            env=server_environment(tree),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
+    variables = client_environment(tree)
     try:
         _wait(
-            lambda: engine.poll() is not None or bool(_server_version(client_environment())),
+            lambda: engine.poll() is not None or bool(_server_version(variables)),
             START_SECONDS,
             f"The embedded engine does not start; the reason is in {log}.",
         )
         if engine.poll() is not None:
             raise SupportError(f"The embedded engine ended at once; {log} says why. {INSTALL_HINT}")
     except BaseException:
-        stop()
+        engine.terminate()
+        engine.wait(STOP_SECONDS)
+        shutil.rmtree(run, ignore_errors=True)
         raise
+
+
+def _answering() -> dict[str, str] | None:
+    """Return the variables that reach an engine which answers, None if there is none."""
+    ours = running()
+    for variables in ({}, *([client_environment(ours.tree)] if ours else [])):
+        version = _server_version(variables)
+        if version:
+            _refuse_old(version)
+            return variables
+    return None
 
 
 def _server_version(variables: Mapping[str, str]) -> str:
@@ -182,6 +372,12 @@ def _server_version(variables: Mapping[str, str]) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def server_major() -> int:
+    """Return the major version of the engine that answers in this environment, 0 if none does."""
+    major = _server_version({}).split(".", 1)[0]
+    return int(major) if major.isdigit() else 0
+
+
 def _refuse_old(version: str) -> None:
     """Raise SupportError for an engine without BuildKit as its default builder."""
     major = version.split(".", 1)[0]
@@ -192,43 +388,50 @@ def _refuse_old(version: str) -> None:
         )
 
 
+def _ours_is_named() -> bool:
+    return os.environ.get("DOCKER_HOST") == f"unix://{_socket()}"
+
+
 def _refuse_unsupported_host() -> None:
     """Raise SupportError where the embedded engine must not or cannot be started."""
-    if "DOCKER_HOST" in os.environ and os.environ["DOCKER_HOST"] != f"unix://{_socket()}":
+    if "DOCKER_HOST" in os.environ and not _ours_is_named():
         raise SupportError(
             f"No container engine answers at DOCKER_HOST={os.environ['DOCKER_HOST']}. "
             "Correct the address, or unset it."
         )
     if os.geteuid() != 0 or debian.host_release() is None:
         raise SupportError(f"No container engine answers. {INSTALL_HINT}")
-    other = next((pid for pid in _processes("dockerd") if pid != _running_process()), None)
+
+
+def _refuse_second() -> None:
+    """Raise SupportError where another engine runs: two fight over bridge and packet filter."""
+    other = next(_processes("dockerd"), None)
     if other:
-        # Two engines on one machine fight over the bridge and the packet filter.
         raise SupportError(
             f"A container engine runs here (process {other}) but does not answer. {INSTALL_HINT}"
         )
 
 
-def _running_process() -> int | None:
-    """Return the process of the embedded engine; a stale pid file never names somebody else's."""
-    try:
-        process = int(_pid_file().read_text())
-        command = Path(f"/proc/{process}/cmdline").read_bytes()
-    except (OSError, ValueError):
-        return None
-    return process if str(_socket()).encode() in command else None
-
-
 def _processes(name: str) -> Iterator[int]:
-    """Yield the running processes whose program is called ``name`` (proc(5), comm)."""
+    """Yield the running processes called ``name`` (proc(5), comm) in this network namespace."""
+    network = Path("/proc/self/ns/net").readlink()
     for comm in Path("/proc").glob("[0-9]*/comm"):
         try:
             # A process that has ended and waits for its parent has no command line any more.
-            running = (comm.parent / "cmdline").read_bytes() != b""
-            if running and comm.read_text().strip() == name:
+            alive = (comm.parent / "cmdline").read_bytes() != b""
+            if (
+                alive
+                and comm.read_text().strip() == name
+                and (comm.parent / "ns/net").readlink() == network
+            ):
                 yield int(comm.parent.name)
         except OSError:
             continue
+
+
+def _say(message: str) -> None:
+    """Tell the user; standard output is for what a shell evaluates."""
+    print(message, file=sys.stderr)
 
 
 @contextmanager
@@ -257,9 +460,9 @@ def _host_release() -> str:
     return release
 
 
-def _programs_folder() -> Path:
-    key = content_key(DOCKER_RELEASE, *DOCKER_PACKAGES, str(debian.host_release()), *HOST_PACKAGES)
-    return cache("engine", f"programs-{key}")
+def _programs_folder(release: str) -> Path:
+    host = (str(debian.host_release()), *_host_packages(release))
+    return cache("engine", f"programs-{content_key(release, *RELEASES[release], *host)}")
 
 
 def _run_folder() -> Path:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import copier
 import yaml
@@ -80,9 +81,20 @@ def parse_answers(arguments: list[str]) -> dict[str, str]:
 
 def questions() -> list[str]:
     """Return the names of the template's questions."""
-    settings = yaml.safe_load((REPOSITORY / "copier.yml").read_text(encoding="utf-8"))
-    asked = ((name, question) for name, question in settings.items() if not name.startswith("_"))
+    asked = ((name, question) for name, question in _settings().items() if name[0] != "_")
     return [name for name, question in asked if question.get("when") is not False]
+
+
+def choices(question: str) -> list[str]:
+    """Return the answers that the template offers to a question of choices with words for each."""
+    return list(_settings()[question]["choices"].values())
+
+
+def _settings() -> dict[str, Any]:
+    settings: dict[str, Any] = yaml.safe_load(
+        (REPOSITORY / "copier.yml").read_text(encoding="utf-8")
+    )
+    return settings
 
 
 def render(answers: Mapping[str, str], folder: Path | None = None) -> Path:

@@ -15,9 +15,9 @@ def bootstrap(release: str, include: Iterable[str], tarball: Path, programs: Pat
     """Write a root file system of ``release`` with the packages ``include`` to ``tarball``.
 
     ``programs`` is the folder into which Debian's mmdebstrap package was unpacked.
-    Documentation, manual pages and translations are left out, licences are kept.
-    Raises NotServedError when no archive serves all packages, SupportError when they do not make a
-    root file system.
+    Documentation, manual pages and translations are left out, licences are kept. Raises
+    UnavailableError when no archive serves all packages, SupportError when they do not make a root
+    file system.
     """
     exclude = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*"]
     options = [f"--dpkgopt=path-exclude={pattern}" for pattern in exclude]

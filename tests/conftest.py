@@ -1,18 +1,45 @@
 """Copies of the template as it stands in this working tree, made as a user makes them."""
 
-import functools
+import fcntl
+import itertools
+import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import copier
+import jinja2
 import pytest
 import yaml
 
+from support.paths import cache
+from tests import families
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 VERSION = "1.2.3"
+
+RUN_LOCK = pytest.StashKey[IO[str]]()
+# Files of tests that look at one compiled project.
+SHARED = {"test_system_packages": "test_system_check"}
+LONGEST = (
+    "test_system_check",
+    "test_system_packages",
+    "test_wheelhouse",
+    "test_alpine",
+    "test_pipelines",
+    "test_services",
+    "test_compose",
+    "test_pairs",
+    "test_production",
+    "test_host_sessions",
+    "test_update",
+    "test_interpreter",
+    "test_closed_network",
+    "test_updated",
+    "test_refusals",
+)
 
 Copy = Callable[..., Path]
 
@@ -22,6 +49,53 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(
         ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
     ).stdout
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Number the runs that go on at the same time; the processes of one share its number."""
+    if "SEEDPOD_TEST_RUN" not in os.environ:
+        config.stash[RUN_LOCK], os.environ["SEEDPOD_TEST_RUN"] = _free_run()
+
+
+def pytest_sessionstart() -> None:
+    """Refuse a family that is none before anything runs."""
+    families.required()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End with the families that were not tested, and why."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for line in families.summary([str(report.longrepr[2]) for report in skipped]):
+        terminalreporter.write_line(line, yellow=True)
+
+
+def _free_run() -> tuple[IO[str], str]:
+    """Return the lowest number that no run has, and the lock that keeps it until it is closed."""
+    cache().mkdir(parents=True, exist_ok=True)
+    for number in itertools.count():
+        lock = cache(f"tests-{number}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        return lock, str(number)
+    raise AssertionError("there is always another number")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process run all tests of a file, and start with the files that take longest.
+
+    A file's fixtures are made once; so are those of files that share a project.
+    """
+
+    def place(item: pytest.Item) -> int:
+        return LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+    for item in items:
+        group = SHARED.get(item.path.stem, item.path.stem)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +154,23 @@ def questions(working_tree: Path) -> dict[str, dict[str, Any]]:
     return {name: value for name, value in configuration.items() if not name.startswith("_")}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Keep what Jinja has compiled: each copy has the same templates, and half its time is that."""
+    compile_template = jinja2.Environment.compile
+    known: dict[tuple[Any, ...], Any] = {}
+
+    def compile_once(self: jinja2.Environment, source: Any, *arguments: Any) -> Any:
+        key = (source, *arguments, self.trim_blocks, self.lstrip_blocks, self.undefined)
+        if key not in known:
+            known[key] = compile_template(self, source, *arguments)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jinja2.Environment, "compile", compile_once)
+        yield
+
+
 @pytest.fixture(scope="session")
 def copy(
     template: Path,
@@ -103,5 +194,14 @@ def copy(
 
 @pytest.fixture(scope="session")
 def draft(copy: Copy, working_tree: Path) -> Copy:
-    """Return what ``copy`` does, without a repository: several times as fast, and no version."""
-    return functools.partial(copy, source=working_tree)
+    """Return what ``copy`` does, without a repository: several times as fast, and no version.
+
+    Git is out of sight, because Copier would ask it about each file of a folder that is none.
+    """
+
+    def draft(folder: Path, **answers: str) -> Path:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", os.devnull)
+            return copy(folder, source=working_tree, **answers)
+
+    return draft

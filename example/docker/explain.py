@@ -5,14 +5,20 @@
 The output passes through as it comes and the exit status is the client's own.
 """
 
+import os
 import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 KEPT_LINES = 200
+END_SECONDS = 10
+HANGUP = 1
 # What the client's messages mean: an expression, whose group stands for {}, a problem, a remedy.
 CAUSES = (
     # What a program of this folder reports, behind BuildKit's time stamp, has both sentences.
@@ -28,6 +34,41 @@ CAUSES = (
         r"|No module named '(pkg-config)'|Can not find valid (pkg-config) name",
         "A wheel is compiled here, and the program {} is missing.",
         "Declare the package that has it in dev-dependencies of [tool.sys] in pyproject.toml.",
+    ),
+    (
+        r"no builder \"?([^\"\s]+)\"? found",
+        "There is no builder {}.",
+        "See what docker buildx ls lists, and name one of these in BUILDX_BUILDER, or unset it.",
+    ),
+    (
+        r"^(?:ERROR: )(?:failed to build: )?(?:failed to (?:list workers|find driver|solve): .*"
+        r"(?:connection error|Unavailable)|(?:.*: )?context deadline exceeded)",
+        "The builder in use does not answer.",
+        "Start it, or build with the engine's own: unset BUILDX_BUILDER; docker buildx use default",
+    ),
+    (
+        r"docker exporter does not (?:currently )?support exporting manifest lists"
+        r"|[Mm]ulti-platform build is not supported",
+        "An image for several platforms cannot be loaded into this engine.",
+        "Name one in --platform, or turn on the engine's containerd image store.",
+    ),
+    (
+        r"push and load may not be set together|multiple outputs currently unsupported",
+        "The image is loaded into the engine, and this builder has one output at a time.",
+        "Leave out --push and --output; or update the builder to BuildKit 0.13 or later.",
+    ),
+    (
+        r"Cache export is not supported for the docker driver"
+        r"|(?:unknown|unsupported) cache (?:exporter|importer)",
+        "The builder in use cannot keep layers where BUILD_OPTIONS says.",
+        "Name one in a container, as docker buildx create makes it, or change --cache-to.",
+    ),
+    (
+        r"(?s)using (?:docker-container|remote|kubernetes|cloud) driver"
+        r".*failed to resolve source metadata for ([^\s,]+?)[:,]?\s",
+        "The base image {} cannot be had by the builder in use, which sees registries alone.",
+        "Push it to a registry and name it there in PYTHON_IMAGE; or build with the engine's own "
+        "builder: unset BUILDX_BUILDER; docker buildx use default",
     ),
     (
         r"Cannot connect to the Docker daemon|error during connect|failed to connect to the docker"
@@ -149,25 +190,86 @@ def explain(lines: Iterable[str]) -> str | None:
     return None
 
 
+class Client:
+    """A client that runs: its messages are shown as they come, and kept to be explained."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """Start the command; the program ends with a remedy where it is not installed."""
+        self.parent = os.getppid()
+        self.received: list[int] = []
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            # What is ignored stays so: nohup, and what a shell runs in the background.
+            if signal.getsignal(getattr(signal, name, signal.SIGINT)) != signal.SIG_IGN:
+                signal.signal(getattr(signal, name, signal.SIGINT), self._receive)
+        try:
+            self.process = subprocess.Popen(
+                command, stderr=subprocess.PIPE, text=True, errors="replace"
+            )
+        except FileNotFoundError:
+            sys.exit(f"The program {command[0]} is not installed. Install Docker 23 or later.")
+        self.last: deque[str] = deque(maxlen=KEPT_LINES)
+        self.reader = threading.Thread(target=self._relay, daemon=True)
+        self.reader.start()
+
+    def _receive(self, number: int, _: object) -> None:
+        self.received.append(number)
+
+    def _relay(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.last.append(line.rstrip("\n"))
+            with suppress(OSError):  # The terminal may be gone; the client is not to wait for it.
+                sys.stderr.write(line)
+                sys.stderr.flush()
+
+    def attend(self) -> int:
+        """Wait until the client ends, and return 0, or the number of a signal that came before.
+
+        A parent that was killed counts as a terminal that is gone.
+        """
+        while self.process.poll() is None and not self.received:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=1)
+            if os.getppid() != self.parent:
+                self.received.append(HANGUP)
+        return self.received[0] if self.received else 0
+
+    def end(self, seconds: float) -> None:
+        """See to it that the client ends, which may take so many seconds by itself."""
+        for stop in (self.process.terminate, self.process.kill):
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=seconds)
+                return
+            stop()
+            seconds = END_SECONDS
+        self.process.wait()
+
+    def finish(self) -> int:
+        """Say why the client failed, if that is known, and return its status as a shell does."""
+        status = self.process.wait()
+        # Who inherited its end of the pipe must not keep this program.
+        self.reader.join(timeout=5)
+        reason = explain(list(self.last)) if status and not self.received else None
+        if reason:
+            print(f"\n{reason}", file=sys.stderr)
+        return status if status >= 0 else 128 - status
+
+
 def main() -> None:
     """Run the command named by the arguments."""
-    # An interrupt from the keyboard reaches the client too, which ends its work in good order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    last: deque[str] = deque(maxlen=KEPT_LINES)
-    try:
-        client = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE, text=True, errors="replace")
-    except FileNotFoundError:
-        sys.exit(f"The program {sys.argv[1]} is not installed. Install Docker 23 or later.")
-    signal.signal(signal.SIGTERM, lambda *_: client.terminate())
-    assert client.stderr is not None
-    for line in client.stderr:
-        sys.stderr.write(line)
-        last.append(line.rstrip("\n"))
-    status = client.wait()
-    reason = explain(last) if status else None
-    if reason:
-        print(f"\n{reason}", file=sys.stderr)
-    sys.exit(status if status >= 0 else 128 - status)
+    client = Client(sys.argv[1:])
+    number = client.attend()
+    if number:
+        # An interrupt from the keyboard reaches the client too, which ends its work in good order.
+        deadline = time.monotonic() + (END_SECONDS if number == signal.SIGINT else 0)
+        while client.process.poll() is None and client.received == [signal.SIGINT]:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        client.end(0)
+    status = client.finish()
+    # An interrupted client is no success, whatever it says.
+    sys.exit(status or (128 + number if number else 0))
 
 
 if __name__ == "__main__":

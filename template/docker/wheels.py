@@ -44,8 +44,10 @@ def fetch(options: Iterable[str], packages: Iterable[Locked], output: Path) -> d
     command = ["download", "--no-deps", "--only-binary=:all:", f"--dest={output}"]
     seconds: dict[str, float] = {}
     started, name = time.monotonic(), ""
-    with _hashed(options, packages) as listed:
-        process = subprocess.Popen([*PIP, *command, *listed], stdout=subprocess.PIPE, text=True)
+    with (
+        _hashed(options, packages) as listed,
+        subprocess.Popen([*PIP, *command, *listed], stdout=subprocess.PIPE, text=True) as process,
+    ):
         assert process.stdout is not None
         # pip fetches one after the other, and begins each with this line.
         for line in process.stdout:

@@ -1,12 +1,14 @@
 """Images that the engine tests share: each combination is rendered, locked and built once."""
 
 import fcntl
-import itertools
+import os
 import re
 import shutil
 import socket
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from support import engine, images, waiting
 from support.images import Layout
 from support.paths import cache
 from support.project import Project, render
+from tests.families import needed_by
 
 PYTHON_VERSION = "3.13"
 OFFICIAL_IMAGES = {
@@ -91,10 +94,26 @@ def layout(request: pytest.FixtureRequest) -> Layout:
 
 def base_image(layout: Layout, client: dict[str, str], version: str = PYTHON_VERSION) -> str:
     """Return a base image of a layout: the official one, where it is to be had."""
-    official = OFFICIAL_IMAGES.get(layout)
-    if official and images.available(official.format(version), client):
-        return official.format(version)
-    return images.stand_in(version, layout, client)
+    with alone("images"), needed_by(layout.value):
+        official = OFFICIAL_IMAGES.get(layout)
+        if official and images.available(official.format(version), client):
+            return official.format(version)
+        return images.stand_in(version, layout, client)
+
+
+def service_image(reference: str, client: dict[str, str]) -> str:
+    """Return the image of a service: the official one, where it is to be had."""
+    with alone("images"), needed_by("services"):
+        return images.service_image(reference, client)
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Keep other processes that run tests from doing the same at the same time."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with cache(f"tests-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def service_images(folder: Path) -> dict[str, str]:
@@ -111,29 +130,58 @@ def alpine_packages(client: dict[str, str]) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def prefix() -> Iterator[str]:
+def prefix() -> str:
     """Return what keeps the images of this run apart from those of another at the same time.
 
     Alone it is empty: with the same names in every run, the engine's cache has more to offer.
     """
-    cache().mkdir(parents=True, exist_ok=True)
-    for number in itertools.count():
-        with cache(f"tests-{number}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            yield f"run{number}-" if number else ""
-            return
+    number = os.environ["SEEDPOD_TEST_RUN"]
+    return f"run{number}-" if number != "0" else ""
+
+
+class Names(Counter[str]):
+    """Names of projects that are the same in every run, whichever process runs which tests."""
+
+    scope = ""
+
+    def next(self) -> str:
+        """Return another name for a project of the file of tests, or of what files share."""
+        self[self.scope] += 1
+        return f"{self.scope}-{self[self.scope]}"
+
+
+@pytest.fixture(scope="session")
+def names() -> Names:
+    """Return the names of projects."""
+    return Names()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def named_by_file(request: pytest.FixtureRequest, names: Names) -> None:
+    """Name projects by the file of tests that makes them."""
+    path: Path = request.path
+    names.scope = path.stem.removeprefix("test_").replace("_", "-")
+
+
+@pytest.fixture(scope="session")
+def locks(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Return the folder with the lock files that all processes of this run share."""
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder if worker_id == "master" else folder.parent
+    (shared / "locks").mkdir(exist_ok=True)
+    return shared / "locks"
 
 
 @pytest.fixture(scope="session")
 def make(
-    client: dict[str, str], prefix: str, tmp_path_factory: pytest.TempPathFactory
+    client: dict[str, str],
+    prefix: str,
+    names: Names,
+    locks: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Make]:
     """Make projects: the answers, and the layout of the base image; lock files are shared."""
     root = tmp_path_factory.mktemp("projects")
-    numbers = itertools.count(1)
     made: list[Made] = []
 
     def make_project(
@@ -143,18 +191,19 @@ def make(
             answers["project_name"] = f"{prefix}{answers['project_name']}"
         kind = answers.get("kind", "web")
         asked = (kind, answers.get("python_version", PYTHON_VERSION), answers.get("services", ""))
-        lock = root / f"{'-'.join(asked)}.lock"
-        folder = root / f"{prefix}{kind}-{answers.get('runtime', 'minimal')}-{next(numbers)}"
+        lock = locks / f"{'-'.join(asked)}.lock"
+        folder = root / f"{prefix}{kind}-{answers.get('runtime', 'minimal')}-{names.next()}"
         base = "alpine" if layout is Layout.ALPINE else "debian"
         render({"python_version": PYTHON_VERSION, "base": base, **answers}, folder)
         variables = {**client, "PYTHON_IMAGE": base_image(layout, client, image_version)}
         for service, reference in service_images(folder).items():
-            variables[f"{service}_IMAGE"] = images.service_image(reference, client)
+            variables[f"{service}_IMAGE"] = service_image(reference, client)
         project = Made(folder, variables)
         made.append(project)
-        if not lock.exists():
-            project.session("lock")
-            shutil.copy(folder / "poetry.lock", lock)
+        with alone(lock.stem):
+            if not lock.exists():
+                project.session("lock")
+                shutil.copy(folder / "poetry.lock", lock)
         shutil.copy(lock, folder / "poetry.lock")
         return project
 
@@ -166,14 +215,17 @@ def make(
 
 
 @pytest.fixture(scope="session")
-def built(make: Make) -> Make:
+def built(make: Make, names: Names, worker_id: str) -> Make:
     """Return finished projects, whose production image is built; tests must not change them."""
     finished: dict[tuple[Layout, str, str], Made] = {}
 
     def get(layout: Layout = Layout.DEBIAN, kind: str = "web", runtime: str = "minimal") -> Made:
         key = (layout, kind, runtime)
         if key not in finished:
+            # Another process may have one of the same kind, which it removes in the end.
+            scope, names.scope = names.scope, f"built-{layout.value}-{worker_id}"
             finished[key] = make(layout, kind=kind, runtime=runtime)
+            names.scope = scope
             finished[key].session("docker_prod")
         return finished[key]
 
@@ -193,10 +245,23 @@ def port() -> str:
 
 
 def free_port() -> str:
-    """Return a port on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    """Return a port on which nothing listens now, and which no other process here will return.
+
+    It lies below those that Linux gives to outgoing connections (ip_local_port_range, ip(7)).
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 20_000 + 1_000 * (worker + 4 * int(os.environ["SEEDPOD_TEST_RUN"]))
+    for offset in PORTS:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", first + offset))
+            except OSError:
+                continue
+            return str(first + offset)
+    raise AssertionError("all ports are taken")
+
+
+PORTS = iter(range(1_000))
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 
 from support import SupportError, alpine, docker, images
 from support.alpine import server, wheels
-from tests.docker.conftest import wait_until
+from tests.docker.conftest import alone, wait_until
+from tests.families import needed_by
 
 VERSION = "3.13"
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -59,13 +60,15 @@ COMPILE = 'compile() { "$1" -shared -fPIC $(python3-config --includes) "$2" -o \
 def debian_image(client: dict[str, str]) -> str:
     """Return the Debian image that the recipes start from."""
     packages = images.COMMON_PACKAGES
-    return images._debian("seedpod/debian:trixie", "trixie", packages, client)
+    with alone("images"), needed_by("alpine"):
+        return images._debian("seedpod/debian:trixie", "trixie", packages, client)
 
 
 @pytest.fixture(scope="module")
 def image(client: dict[str, str], debian_image: str) -> str:
     """Return the stand-in."""
-    return alpine.stand_in(VERSION, debian_image, client)
+    with alone("images"), needed_by("alpine"):
+        return alpine.stand_in(VERSION, debian_image, client)
 
 
 @pytest.fixture
@@ -118,7 +121,8 @@ def test_it_is_alpine_with_the_python_of_the_official_image(
         "print(platform.python_version(), release['ID'], release['VERSION_ID'][:4],\n"
         "      sysconfig.get_config_var('EXT_SUFFIX'))\n"
     )
-    name = alpine.stand_in(version, debian_image, client)
+    with alone("images"), needed_by("alpine"):
+        name = alpine.stand_in(version, debian_image, client)
     run = ("run", "--rm", "--network=none", name)
     assert docker.run_or_raise(client, "It does not run.", *run, "python3", "-c", program) == (
         f"{wheels.CPYTHON[version][0]} alpine 3.23"

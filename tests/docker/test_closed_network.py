@@ -97,7 +97,9 @@ def write_wheel(folder: Path) -> None:
         wheel.writestr(f"{name}-{version}.dist-info/RECORD", "")
 
 
-@pytest.fixture(scope="module", params=["environment", "pip.env"])
+@pytest.fixture(
+    scope="module", params=["environment", pytest.param("pip.env", marks=pytest.mark.proofs)]
+)
 def project(request: pytest.FixtureRequest, index: Index, make: object) -> Made:
     """Return a project that needs the private package, built with the settings from one place."""
     assert callable(make)

@@ -8,7 +8,7 @@ import pytest
 from tests.docker.conftest import Made, Make
 
 
-@pytest.fixture(scope="module", params=["web", "cli"])
+@pytest.fixture(scope="module", params=["web", pytest.param("cli", marks=pytest.mark.proofs)])
 def project(request: pytest.FixtureRequest, make: Make) -> Made:
     """Return a project of each kind; the hooks need a Git repository."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"

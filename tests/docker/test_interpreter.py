@@ -4,7 +4,8 @@ import pytest
 
 from support import images
 from support.images import Layout
-from tests.docker.conftest import PYTHON_VERSION, Make, base_image
+from tests.docker.conftest import PYTHON_VERSION, Make, alone, base_image
+from tests.families import needed_by
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,8 @@ def test_what_differs_between_builder_and_target_is_named(
 ) -> None:
     name, built, runs = difference
     project = make(layout, kind="cli")
-    image = images.stand_in(*builder, client)
+    with alone("images"), needed_by(builder[1].value):
+        image = images.stand_in(*builder, client)
     output = project.refused("docker_prod", f"--build-arg=BUILDER_IMAGE={image}")
     assert (
         f"Interpreter: The {name} of the image that builds is {built}, and of the one that runs "

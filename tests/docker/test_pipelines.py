@@ -17,6 +17,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import yaml
 
 from support import transfer
 from tests.docker.conftest import Made, Make
+from tests.families import needed_by
 
 VERSION = "1.2.3"
 SECRET = "the-password-of-the-registry"
@@ -161,11 +163,17 @@ PROVIDERS: dict[str, Callable[[Made, Registry, Path], Pipeline]] = {
 @pytest.fixture(scope="module")
 def registry() -> Iterator[Registry]:
     """Run Debian's registry, empty, on the loopback interface."""
-    with transfer.registry() as running:
+    with ExitStack() as stack:
+        with needed_by("registry"):
+            running = stack.enter_context(transfer.registry())
         yield running
 
 
-@pytest.fixture(scope="module", params=PROVIDERS)
+# Both run the same sessions (tests/render/test_pipelines.py), so every change runs one of them.
+BOTH = ["github", pytest.param("gitlab", marks=pytest.mark.proofs)]
+
+
+@pytest.fixture(scope="module", params=BOTH)
 def pipeline(
     request: pytest.FixtureRequest,
     make: Make,
@@ -220,6 +228,7 @@ def megabytes(size: str) -> float:
     return float(number) * {"kB": 1e-3, "MB": 1}[unit]
 
 
+@pytest.mark.proofs
 def test_the_checks_pass_in_a_new_project(pipeline: Pipeline) -> None:
     pipeline.project.run("git", "init", "--quiet")
     pipeline.project.run("git", "add", "--all")

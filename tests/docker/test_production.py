@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from support import sizes
 from support.images import Layout
 from tests.docker.conftest import HARDENED, Made, Make, fetch, wait_until
 
@@ -21,7 +22,8 @@ def production(request: pytest.FixtureRequest, built: Make, layout: Layout) -> M
 
 
 def size(project: Made, image: str) -> int:
-    return int(project.docker("image", "inspect", "--format", "{{.Size}}", image))
+    [measured] = sizes.measure(project, image)
+    return measured.size
 
 
 def test_it_holds_exactly_the_locked_main_set(production: Made) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from support import docker, images, services
-from tests.docker.conftest import wait_until
+from tests.docker.conftest import alone, wait_until
+from tests.families import needed_by
 
 PASSWORD = "not a secret"
 DATABASE = (
@@ -29,13 +30,15 @@ Start = Callable[..., str]
 @pytest.fixture(scope="module")
 def postgres(client: dict[str, str]) -> str:
     """Return the stand-in for PostgreSQL."""
-    return images.service_stand_in("postgres", client)
+    with alone("images"), needed_by("services"):
+        return images.service_stand_in("postgres", client)
 
 
 @pytest.fixture(scope="module")
 def redis(client: dict[str, str]) -> str:
     """Return the stand-in for Redis."""
-    return images.service_stand_in("redis", client)
+    with alone("images"), needed_by("services"):
+        return images.service_stand_in("redis", client)
 
 
 @pytest.fixture
@@ -158,7 +161,9 @@ def test_redis_keeps_a_counter_that_other_containers_use(
 
 @pytest.mark.parametrize("service", services.VERSIONS)
 def test_a_service_does_not_run_as_root(client: dict[str, str], service: str, start: Start) -> None:
-    server = start(*DATABASE, images.service_stand_in(service, client))
+    with alone("images"), needed_by("services"):
+        image = images.service_stand_in(service, client)
+    server = start(*DATABASE, image)
     owner = ("exec", server, "stat", "--format=%U", "/proc/1")
     wait_until(lambda: docker.run(client, *owner).stdout.strip() == service)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from support import images
 from tests.docker.conftest import (
     HARDENED,
     RUNTIMES,
@@ -20,6 +19,7 @@ from tests.docker.conftest import (
     declare,
     export,
     installed,
+    service_image,
     wait_until,
 )
 
@@ -69,7 +69,7 @@ RECORDS = "import json, os; print(json.dumps(os.listdir('/var/lib/dpkg/status.d'
 def database(compiled: Made) -> Iterator[str]:
     """Run PostgreSQL, called database, in a network of its own; return that network's name."""
     network = f"seedpod-test-{compiled.name}"
-    image = images.service_image(DATABASE_IMAGE, compiled.variables)
+    image = service_image(DATABASE_IMAGE, dict(compiled.variables))
     compiled.docker("network", "create", network)
     run = ("run", "--detach", "--network", network, "--network-alias=database")
     container = compiled.docker(*run, f"--env=POSTGRES_PASSWORD={PASSWORD}", image)

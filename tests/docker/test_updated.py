@@ -60,6 +60,7 @@ def test_an_update_that_meets_an_edit_ends_with_file_and_line(project: Made) -> 
     assert {"*.mine", "*.later"} <= set(ignored.read_text().splitlines())
 
 
+@pytest.mark.proofs
 def test_a_project_of_the_first_template_builds_and_passes_when_it_is_updated(
     working_tree: Path, isolated: Isolate, client: dict[str, str], prefix: str, tmp_path: Path
 ) -> None:

@@ -1,28 +1,26 @@
-"""Every combination of answers, rendered by several processes; what a file holds is read once.
+"""Every combination of answers, rendered in this process: each distinct file once.
 
-It runs in processes of their own, whose modules are changed so that a copy takes a fifth of the
-time: what Jinja has compiled is kept, because each combination has the same templates, and Git is
-out of sight, because Copier would ask it about each file of a folder that is no repository.
+What a file holds depends on the few answers that its template names, so a text is made once for
+each of their values. Copier's own settings of Jinja are those of copier.yml; that the result is
+what Copier makes is a test (test_combinations.py), which copies projects and compares them.
 """
 
 import ast
 import hashlib
 import json
-import multiprocessing
-import os
 import re
-import shutil
 import tomllib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import yaml
+from jinja2 import meta
+from jinja2.sandbox import SandboxedEnvironment
 
-from tests.render.conftest import ComposeLoader
+from tests.render.conftest import Answers, ComposeLoader
 
 ANSWERS_FILE = ".copier-answers.yml"
 # Theirs are the only braces that a project may keep.
@@ -34,66 +32,100 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     ".yaml": yaml.safe_load,
     ".yml": lambda text: yaml.load(text, ComposeLoader),
 }
+SUFFIX = ".jinja"
 
 
-@dataclass(frozen=True)
-class Combination:
-    """A row of answers, the project that it gave, and the digest of each file in it."""
+@dataclass
+class Source:
+    """A file of the template, the answers that it depends on, and what it gave for them."""
 
-    answers: dict[str, str]
-    folder: Path
-    digests: dict[str, str]
-
-
-def render_all(rows: list[dict[str, str]], template: Path, folder: Path) -> Iterator[Combination]:
-    """Render a project from each row of answers, on all processors of this machine."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), context, initializer=prepare) as pool:
-        folders = [folder / str(number) / "myapp" for number in range(len(rows))]
-        yield from pool.map(render, rows, [template] * len(rows), folders, chunksize=8)
+    path: str
+    content: bytes
+    variables: tuple[str, ...]
+    made: dict[str, tuple[str, str] | None] = field(default_factory=dict)
 
 
-def prepare() -> None:
-    """Change the modules of this process, which does nothing but render."""
-    os.environ["PATH"] = os.devnull
-    compile_template = jinja2.Environment.compile
-    known: dict[tuple[Any, ...], Any] = {}
+class Renderer:
+    """The template in a folder, as Copier renders it.
 
-    def compile_once(self: jinja2.Environment, source: Any, *arguments: Any) -> Any:
-        key = (source, *arguments)
-        if key not in known:
-            known[key] = compile_template(self, source, *arguments)
-        return known[key]
+    What is new is parsed when it is first made, and an error there raises.
+    """
 
-    jinja2.Environment.compile = compile_once  # type: ignore[assignment, method-assign]
+    def __init__(self, template: Path) -> None:
+        """Read copier.yml and every file of the template."""
+        settings = yaml.safe_load((template / "copier.yml").read_text(encoding="utf-8"))
+        options = {**settings["_envops"], "undefined": jinja2.StrictUndefined}
+        self._environment = SandboxedEnvironment(
+            # What Copier adds by itself, and what is left at the end of a file.
+            extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"],
+            keep_trailing_newline=True,
+            **options,
+        )
+        self._compiled: dict[str, jinja2.Template] = {}
+        self._questions = {name: value for name, value in settings.items() if name[0] != "_"}
+        root = template / settings["_subdirectory"]
+        paths = sorted(path for path in root.rglob("*") if path.is_file())
+        self._sources = [self._source(path, root) for path in paths]
+
+    def files(self, answers: Answers) -> dict[str, str]:
+        """Return the digest of each file that these answers give, but for Copier's own record."""
+        context = self._context(answers)
+        made = (self._render(source, context) for source in self._sources)
+        return {item[0]: item[1] for item in made if item and item[0] != ANSWERS_FILE}
+
+    def _source(self, path: Path, root: Path) -> Source:
+        name, content = path.relative_to(root).as_posix(), path.read_bytes()
+        text = content.decode() if name.endswith(SUFFIX) else ""
+        trees = (self._environment.parse(part) for part in (name, text))
+        variables = set[str]().union(*map(meta.find_undeclared_variables, trees))
+        return Source(name, content, tuple(sorted(variables)))
+
+    def _context(self, answers: Answers) -> dict[str, Any]:
+        """Return what templates see: the answers, and the defaults of all other questions."""
+        context: dict[str, Any] = {
+            "_copier_answers": {},
+            "_copier_conf": {"answers_file": ANSWERS_FILE},
+            "_copier_operation": "copy",
+            "_folder_name": "myapp",
+        }
+        for name, question in self._questions.items():
+            value = answers.get(name, question.get("default"))
+            if name not in answers and isinstance(value, str):
+                value = self._fill(value, context)
+            several = question.get("multiselect") and isinstance(value, str)
+            context[name] = yaml.safe_load(value) if several else value
+        return context
+
+    def _render(self, source: Source, context: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Return a file's name and digest; None if there is no such file with these answers."""
+        key = repr([context[name] for name in source.variables])
+        if key not in source.made:
+            source.made[key] = self._make(source, context)
+        return source.made[key]
+
+    def _make(self, source: Source, context: Mapping[str, Any]) -> tuple[str, str] | None:
+        # No tag in a name has a slash in it.
+        names = source.path.removesuffix(SUFFIX).split("/")
+        parts = [self._fill(name, context) for name in names]
+        if not all(parts):
+            return None
+        content = source.content
+        if source.path.endswith(SUFFIX):
+            content = self._fill(content.decode(), context).encode()
+        name = "/".join(parts)
+        examine(name, content)
+        return name, hashlib.sha256(content).hexdigest()
+
+    def _fill(self, text: str, context: Mapping[str, Any]) -> str:
+        if text not in self._compiled:
+            self._compiled[text] = self._environment.from_string(text)
+        return self._compiled[text].render(context)
 
 
-def render(answers: dict[str, str], template: Path, folder: Path) -> Combination:
-    """Render a project and read what is new in it; whatever is wrong raises."""
-    import copier  # noqa: PLC0415 - where Git is out of sight
-
-    copier.run_copy(str(template), folder, data=answers, defaults=True, quiet=True, unsafe=False)
-    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    stored = yaml.safe_load((folder / ANSWERS_FILE).read_text(encoding="utf-8"))
-    for name, answer in answers.items():
-        assert stored[name] == (yaml.safe_load(answer) if answer.startswith("[") else answer)
-    return Combination(answers, folder, {name: examine(folder, name) for name in names})
-
-
-def examine(folder: Path, name: str, known: set[str] = set()) -> str:  # noqa: B006 - it remembers
-    """Return the digest of a file; what was not seen before is parsed, and holds no template."""
-    assert not re.search(r'[{}%"]|\.jinja$', name), name
-    content = (folder / name).read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest not in known:
-        text = content.decode()
-        PARSERS.get(Path(name).suffix, str)(text)
-        if not name.startswith("docker/") and name != PIPELINE:
-            assert not re.search(r"\{\{|\{%|\{#|%\}", text), name
-        known.add(digest)
-    return digest
-
-
-def remove(combination: Combination) -> None:
-    """Delete a project that is not needed any more."""
-    shutil.rmtree(combination.folder.parent)
+def examine(name: str, content: bytes) -> None:
+    """Parse a file, whose name and text have to be free of what a template leaves behind."""
+    assert not re.search(rf'[{{}}%"]|\{SUFFIX}$', name), name
+    text = content.decode()
+    PARSERS.get(Path(name).suffix, str)(text)
+    if not name.startswith("docker/") and name != PIPELINE:
+        assert not re.search(r"\{\{|\{%|\{#|%\}", text), name

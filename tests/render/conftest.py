@@ -82,8 +82,20 @@ def answers(request: pytest.FixtureRequest) -> Answers:
 
 
 @pytest.fixture(scope="session")
+def projects() -> dict[str, Path]:
+    """Return the projects that were made so far: a file of tests after another wants them again."""
+    return {}
+
+
+@pytest.fixture(scope="session")
 def project(
-    answers: Answers, copy: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+    answers: Answers,
+    projects: dict[str, Path],
+    draft: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """Return the project made from ``answers``; no test changes it."""
-    return copy(tmp_path_factory.mktemp("projects") / "myapp", **answers)
+    name = label(answers)
+    if name not in projects:
+        projects[name] = draft(tmp_path_factory.mktemp("projects") / "myapp", **answers)
+    return projects[name]

@@ -37,6 +37,7 @@ ALWAYS = {
     "docker/explain.py",
     "docker/install.py",
     "docker/interpreter.py",
+    "docker/layers.py",
     "docker/managers.py",
     "docker/metadata.py",
     "docker/minimal.py",
@@ -44,7 +45,9 @@ ALWAYS = {
     "docker/packages.py",
     "docker/poetry.sh",
     "docker/poetry.txt",
+    "docker/push.py",
     "docker/requirements.py",
+    "docker/run_compose.py",
     "docker/sizes.py",
     "docker/stdlib-exclude.txt",
     "docker/system.py",
@@ -274,8 +277,14 @@ def test_the_answers_file_keeps_every_answer(
 ) -> None:
     stored = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
     asked = {name for name, question in questions.items() if question.get("when") is not False}
-    assert stored.keys() == {"_commit", "_src_path", *asked}
+    assert stored.keys() == {"_src_path", *asked}
     assert stored.items() >= {**answers, "services": services(answers)}.items()
+
+
+def test_the_answers_file_names_the_version(copy: Copy, tmp_path: Path) -> None:
+    """Of a repository with a tag; the projects above are copies of a folder."""
+    project = copy(tmp_path / "myapp")
+    stored = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
     assert stored["_commit"] == "1.2.3"
 
 

@@ -213,3 +213,24 @@ def test_no_registry_is_named_but_by_a_variable(folder: Path) -> None:
     for name in (f"github/{GITHUB}", f"gitlab/{GITLAB}"):
         text = (folder / name).read_text(encoding="utf-8")
         assert not re.search(r"\b[a-z]+\.(?:com|io|org)\b", text)
+
+
+def test_both_providers_run_the_same_sessions(folder: Path) -> None:
+    """So what is seen of one, run here with a real engine, holds for the other."""
+    github = [step.get("run", "") for step in _steps(folder, "checks", "build")]
+    gitlab = [
+        line
+        for job in ("checks", "build")
+        for line in read(folder / "gitlab" / GITLAB)[job]["script"]
+    ]
+    sessions = [
+        re.findall(r"nox -s ([\w ]+?)(?: --|$| \|\|)", "\n".join(lines), flags=re.M)
+        for lines in (github, gitlab)
+    ]
+    assert sessions[0] == sessions[1]
+    assert len(sessions[0]) == 6
+
+
+def _steps(folder: Path, *jobs: str) -> list[dict[str, Any]]:
+    workflow = read(folder / "github" / GITHUB)
+    return [step for job in jobs for step in workflow["jobs"][job]["steps"]]

@@ -48,16 +48,7 @@ def test_every_json_toml_and_yaml_file_parses(project: Path, pattern: str) -> No
 
 @pytest.mark.parametrize("arguments", [["check"], ["format", "--check"]], ids=" ".join)
 def test_it_passes_its_own_style(project: Path, arguments: list[str]) -> None:
-    check([sys.executable, "-m", "ruff", *arguments, "--no-cache", "."], project)
-
-
-@pytest.mark.parametrize("hook", ["hadolint", "yamllint"])
-def test_it_passes_its_own_hooks(project: Path, hook: str) -> None:
-    configuration = yaml.safe_load((project / ".pre-commit-config.yaml").read_text("utf-8"))
-    [entry] = [item["entry"] for item in configuration["repos"][0]["hooks"] if item["id"] == hook]
-    program, *options = entry.split()
-    files = {"hadolint": ["Dockerfile"], "yamllint": ["."]}[hook]
-    check([str(TOOLS / program), *options, *files], project)
+    check([str(TOOLS / "ruff"), *arguments, "--no-cache", "."], project)
 
 
 def test_the_command_is_what_the_image_starts(project: Path) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.images import Engine
+
 X86_64, AARCH64, I386 = 62, 183, 3
 LOAD, DYNAMIC, INTERP = 1, 2, 3
 NULL, NEEDED, STRTAB, RPATH, RUNPATH = 0, 1, 5, 15, 29
@@ -221,3 +223,12 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
         return calls
 
     return program
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """Return a mock of an engine, which programs find on their PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return Engine(folder)

@@ -253,7 +253,7 @@ def test_a_wheel_that_cannot_be_had_is_a_sentence(
 ) -> None:
     failed = done(code=1, errors="WARNING: x\nERROR: No matching distribution found\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(SupportError, match=r"cannot be had.*No matching distribution found"):
+    with pytest.raises(SupportError, match=r"not available.*No matching distribution found"):
         wheels.unpack([wheels.MACHINE], tmp_path / "wheels")
 
 

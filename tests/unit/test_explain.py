@@ -70,6 +70,37 @@ MESSAGES = [
         "#15 2.018       Specify MYSQLCLIENT_CFLAGS and MYSQLCLIENT_LDFLAGS env vars manually",
         "A wheel is compiled here, and the program pkg-config is missing.",
     ),
+    ('ERROR: no builder "nope" found', "There is no builder nope."),
+    (
+        "WARNING: No output specified with remote driver.\n"
+        "ERROR: failed to build: context deadline exceeded",
+        "The builder in use does not answer.",
+    ),
+    ("ERROR: context deadline exceeded", "The builder in use does not answer."),
+    (
+        'ERROR: failed to list workers: Unavailable: connection error: desc = "transport: Error '
+        'while dialing: dial tcp 127.0.0.1:1: connect: connection refused"',
+        "The builder in use does not answer.",
+    ),
+    (
+        "ERROR: docker exporter does not currently support exporting manifest lists",
+        "An image for several platforms cannot be loaded into this engine.",
+    ),
+    (
+        "ERROR: push and load may not be set together at the moment",
+        "The image is loaded into the engine, and this builder has one output at a time.",
+    ),
+    (
+        "ERROR: failed to build: Cache export is not supported for the docker driver.\n"
+        "Switch to a different driver, or turn on the containerd image store, and try again.",
+        "The builder in use cannot keep layers where BUILD_OPTIONS says.",
+    ),
+    (
+        '#0 building with "elsewhere" instance using remote driver\n'
+        "ERROR: failed to build: failed to solve: own/python:1: failed to resolve source metadata "
+        "for docker.io/own/python:1: failed to do request",
+        "The base image docker.io/own/python:1 cannot be had by the builder in use",
+    ),
     (
         "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. "
         "Is the docker daemon running?",

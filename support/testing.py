@@ -1,0 +1,122 @@
+"""The lanes of tests: the small loop, what every change has to pass, and the proofs."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from support import SupportError, engine
+from support.paths import REPOSITORY, content_key
+
+ENGINE = "tests/docker"
+FOLDERS = ("tests/unit", "tests/render", "tests/update", ENGINE)
+# All tests of a file in one process, the files in the order of tests/conftest.py.
+SIDE_BY_SIDE = ("--dist=loadgroup", "--no-loadscope-reorder")
+# Builds wait for the network and for each other: one process more than this machine has processors.
+ENGINE_PROCESSES = (os.cpu_count() or 1) + 1
+# BuildKit before 0.14 fails now and then in builds side by side ("inconsistent graph state").
+BUILDS_SIDE_BY_SIDE = 27
+# What takes long, by family; each is arguments of python -m.
+PROOFS = {
+    "tests": ("pytest", "-m", "proofs", *FOLDERS),
+    "engines": ("support", "engines"),
+    "official": ("support", "official"),
+}
+PASSED = REPOSITORY / "build/proofs.json"
+
+
+def small_loop(*arguments: str) -> None:
+    """Run the tests that need no engine and, but for installing, no network."""
+    folders = () if any(part.startswith("tests/") for part in arguments) else FOLDERS[:2]
+    _end(_pytest("--numprocesses=auto", *SIDE_BY_SIDE, "-m", "not proofs", *arguments, *folders))
+
+
+def merge_lane(*arguments: str) -> None:
+    """Run pytest, with an engine where tests/docker is chosen; by default all but the proofs."""
+    if _asks_for_an_engine(arguments):
+        os.environ.update(engine.ensure())
+    if arguments:
+        _end(_pytest(*arguments))
+    lane = (*SIDE_BY_SIDE, "-m", "not proofs")
+    if engine.server_major() >= BUILDS_SIDE_BY_SIDE:
+        _end(_pytest(f"--numprocesses={ENGINE_PROCESSES}", *lane, *FOLDERS))
+    _end(
+        _pytest("--numprocesses=auto", *lane, *FOLDERS[:-1]),
+        _pytest("-m", "not proofs", ENGINE),
+    )
+
+
+def _asks_for_an_engine(arguments: Sequence[str]) -> bool:
+    chosen = [part for part in arguments if part.split("/")[0] == "tests"]
+    return not chosen or any(part in ("tests", "tests/") or ENGINE in part for part in chosen)
+
+
+def proofs(*families: str) -> None:
+    """Run what takes too long for every change; a family that passed on these files is skipped.
+
+    Raises SupportError for a family that is none, and at the end when one failed.
+    """
+    unknown = set(families) - set(PROOFS)
+    if unknown:
+        raise SupportError(
+            f"There are no proofs called {', '.join(sorted(unknown))}. "
+            f"The families are {', '.join(PROOFS)}."
+        )
+    state = _state_of_the_files()
+    passed = _read_passed(state)
+    failed = []
+    for name in families or PROOFS:
+        if name in passed and not families:
+            print(f"proofs: {name} passed on these files already, in {passed[name]:.0f} s")
+            continue
+        start = time.monotonic()
+        command = [sys.executable, "-m", *PROOFS[name]]
+        if subprocess.run(command, cwd=REPOSITORY, check=False).returncode:
+            failed.append(name)
+            continue
+        passed[name] = time.monotonic() - start
+        PASSED.parent.mkdir(exist_ok=True)
+        PASSED.write_text(json.dumps({"state": state, "passed": passed}, indent=1))
+    if failed:
+        raise SupportError(
+            f"These proofs failed: {', '.join(failed)}. "
+            "Fix what they reported and run nox -s proofs again: it goes on with them."
+        )
+
+
+def _state_of_the_files() -> str:
+    """Return a key that changes with any file that Git knows of, committed or not."""
+    git = ("git", "-C", str(REPOSITORY))
+    files = subprocess.run(
+        [*git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    paths = [REPOSITORY / name for name in sorted(set(files.split("\0"))) if name]
+    return content_key(*(part for path in paths if path.is_file() for part in _named(path)))
+
+
+def _named(path: Path) -> tuple[str, bytes]:
+    return str(path), path.read_bytes()
+
+
+def _read_passed(state: str) -> dict[str, float]:
+    """Return the seconds of what has passed in this state of the files, by family."""
+    try:
+        known = json.loads(PASSED.read_text())
+    except (OSError, ValueError):
+        return {}
+    passed: dict[str, float] = known["passed"] if known.get("state") == state else {}
+    return passed
+
+
+def _pytest(*arguments: str) -> int:
+    return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False).returncode
+
+
+def _end(*statuses: int) -> None:
+    """Exit with the first status that is not 0; of a run that was killed it is negative."""
+    sys.exit(next(filter(None, statuses), 0))

@@ -1,0 +1,105 @@
+"""Builders elsewhere: a session that builds ends with its image in the engine, or says why not."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from support import builder, waiting
+from support.transfer import Registry, registry
+from tests.docker.conftest import Made, Make, free_port
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Registry]:
+    """Return a registry that the builder and the engine both reach."""
+    with registry() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def project(make: Make) -> Iterator[Made]:
+    """Return a project whose builds are made by a remote builder."""
+    made = make()
+    with builder.elsewhere(made.variables, made.variables["PYTHON_IMAGE"]) as variables:
+        yield replace(made, variables=variables)
+
+
+def image(project: Made, stage: str = "production") -> str:
+    return project.docker("image", "inspect", "--format", "{{.Id}}", f"{project.name}:{stage}")
+
+
+def greet(project: Made, greeting: str) -> None:
+    """Let the application have another version, which its image shows."""
+    source = next((project.folder / "src").glob("*/__init__.py"))
+    source.write_text(source.read_text(encoding="utf-8") + f"\nGREETING = {greeting!r}\n")
+
+
+def shown(project: Made, stage: str = "production") -> str:
+    package = next((project.folder / "src").glob("*/__init__.py")).parent.name
+    return project.python(f"import {package}; print({package}.GREETING)", stage)
+
+
+def test_what_is_tagged_holds_the_last_edit(project: Made) -> None:
+    """What is tagged, tested, measured and run is what was built last."""
+    for greeting in ("first", "second"):
+        greet(project, greeting)
+        project.session("docker_prod")
+        assert shown(project) == greeting
+    assert "2 passed" in project.session("docker_test", "-q")
+    assert shown(project, "test") == "second"
+    assert "production" in project.session("docker_size")
+
+
+def test_what_is_pushed_is_what_is_loaded(project: Made, store: Registry) -> None:
+    greet(project, "pushed")
+    name = f"{store.address}/elsewhere:1"
+    digest = project.session("docker_push", name).split(f"{store.address}/elsewhere@")[1][:71]
+    assert shown(project) == "pushed"
+    pulled = f"{store.address}/elsewhere@{digest}"
+    project.docker("pull", pulled)
+    try:
+        layers = ("image", "inspect", "--format", "{{json .RootFS.Layers}}")
+        assert json.loads(project.docker(*layers, pulled)) == project.layers()
+    finally:
+        project.docker("rmi", pulled)
+
+
+@pytest.mark.proofs
+def test_what_compose_builds_is_loaded(project: Made) -> None:
+    """Compose's own build: its image is new whenever the container starts."""
+    port = free_port()
+    # BUILD_OPTIONS are for the sessions' own builds.
+    override = f"services: {{{project.name}: {{build: {{network: host}}}}}}\n"
+    (project.folder / "docker-compose.override.yml").write_text(override)
+    try:
+        project.session("up", "--detach", PORT=port)
+        assert waiting.fetch(f"http://127.0.0.1:{port}/healthz", 60)
+        before = image(project, "development")
+        project.session("up", "poetry", "add", "six")
+        project.session("up", "--detach", PORT=port)
+        assert image(project, "development") != before
+    finally:
+        project.session("up", "down", "--volumes")
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"BUILDX_BUILDER": "none-such"}, "There is no builder none-such."),
+        (
+            {"BUILD_OPTIONS": "--platform=linux/amd64,linux/arm64"},
+            "An image for several platforms cannot be loaded into this engine.",
+        ),
+        ({"PYTHON_IMAGE": "seedpod/only-here:1"}, "which sees registries alone."),
+    ],
+    ids=["no builder", "platforms", "base image"],
+)
+def test_a_builder_that_cannot_load_is_explained(
+    project: Made, variables: dict[str, str], problem: str
+) -> None:
+    options = project.variables.get("BUILD_OPTIONS", "")
+    if "BUILD_OPTIONS" in variables:
+        options = f"{options} {variables['BUILD_OPTIONS']}"
+    assert problem in project.refused("docker_prod", **{**variables, "BUILD_OPTIONS": options})
