@@ -134,19 +134,22 @@ class Apt:
         """Return an apt-get that knows the packages, or sources, of ``suites``."""
         key = (kind, suites)
         if key not in self._commands:
-            state = self._folder / f"{self.release}-{kind}-{len(suites)}"
+            state = self._folder / f"{self.release}-{kind}"
             for part in ("lists/partial", "archives/partial"):
                 (state / part).mkdir(parents=True, exist_ok=True)
             (state / "status").touch()
+            sources = state / f"{len(suites)}.list"
             lines = [line for suite in suites for line in source_lines(suite, kind)]
-            (state / "sources.list").write_text("".join(f"{line}\n" for line in lines))
+            sources.write_text("".join(f"{line}\n" for line in lines))
             command = ["apt-get", "-qq"]
             for option, value in {
-                "Dir::Etc::SourceList": state / "sources.list",
+                "Dir::Etc::SourceList": sources,
                 "Dir::Etc::SourceParts": "/dev/null",
                 "Dir::State::Lists": state / "lists",
                 "Dir::State::Status": state / "status",
                 "Dir::Cache": state,
+                # Both ways share the lists that are in both.
+                "APT::Get::List-Cleanup": "false",
                 # The folder may lie under a home that apt's own user cannot enter.
                 "APT::Sandbox::User": "root",
                 # A list that does not come is an error, not a warning.

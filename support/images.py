@@ -28,7 +28,7 @@ from support import (
 )
 from support.alpine import wheels
 from support.debian import Suites
-from support.paths import cache, content_key
+from support.paths import alone, cache, content_key
 from support.rootfs import Root
 
 # The Debian release of the stand-in for each Python: the one whose own it is, or see LENDERS.
@@ -223,10 +223,9 @@ def _debian(
 ) -> str:
     """Assemble ``name`` as the first of ``roots`` that the archive serves in one of ``ways``."""
     key = content_key(Path(rootfs.__file__).read_bytes(), repr(roots))
-    if docker.recipe_key(name, variables) == key:
-        return name
-    cache().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache()) as folder:
+    with alone(name), tempfile.TemporaryDirectory(dir=cache()) as folder:
+        if docker.recipe_key(name, variables) == key:
+            return name
         tarball = Path(folder, "root.tar")
 
         def way(root: Root, suites: Suites) -> Callable[[], None]:

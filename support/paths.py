@@ -1,6 +1,10 @@
 """Where things are kept: the repository, and the user's cache folder."""
 
+import fcntl
 import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
@@ -20,3 +24,13 @@ def content_key(*parts: str | bytes) -> str:
         data = part.encode() if isinstance(part, str) else part
         digest.update(len(data).to_bytes(8, "big") + data)
     return digest.hexdigest()[:12]
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Keep other processes of this user from doing what ``name`` says at the same time."""
+    folder = cache()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{re.sub('[^a-z0-9.]+', '-', name)}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -27,6 +27,9 @@ LONGEST = (
     "test_system_check",
     "test_system_packages",
     "test_wheelhouse",
+    # While these two wait for their base images.
+    "test_update",
+    "test_combinations",
     "test_alpine",
     "test_pipelines",
     "test_services",
@@ -34,7 +37,6 @@ LONGEST = (
     "test_pairs",
     "test_production",
     "test_host_sessions",
-    "test_update",
     "test_interpreter",
     "test_closed_network",
     "test_updated",

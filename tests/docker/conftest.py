@@ -1,6 +1,5 @@
 """Images that the engine tests share: each combination is rendered, locked and built once."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -8,7 +7,6 @@ import socket
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import pytest
 
 from support import engine, images, waiting
 from support.images import Layout
-from support.paths import cache
+from support.paths import alone
 from support.project import Project, render
 from tests.families import needed_by
 
@@ -94,7 +92,7 @@ def layout(request: pytest.FixtureRequest) -> Layout:
 
 def base_image(layout: Layout, client: dict[str, str], version: str = PYTHON_VERSION) -> str:
     """Return a base image of a layout: the official one, where it is to be had."""
-    with alone("images"), needed_by(layout.value):
+    with alone(f"stand-in {layout.value}"), needed_by(layout.value):
         official = OFFICIAL_IMAGES.get(layout)
         if official and images.available(official.format(version), client):
             return official.format(version)
@@ -103,17 +101,8 @@ def base_image(layout: Layout, client: dict[str, str], version: str = PYTHON_VER
 
 def service_image(reference: str, client: dict[str, str]) -> str:
     """Return the image of a service: the official one, where it is to be had."""
-    with alone("images"), needed_by("services"):
+    with alone("stand-in services"), needed_by("services"):
         return images.service_image(reference, client)
-
-
-@contextmanager
-def alone(name: str) -> Iterator[None]:
-    """Keep other processes that run tests from doing the same at the same time."""
-    cache().mkdir(parents=True, exist_ok=True)
-    with cache(f"tests-{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def service_images(folder: Path) -> dict[str, str]:
@@ -200,7 +189,7 @@ def make(
             variables[f"{service}_IMAGE"] = service_image(reference, client)
         project = Made(folder, variables)
         made.append(project)
-        with alone(lock.stem):
+        with alone(str(lock)):
             if not lock.exists():
                 project.session("lock")
                 shutil.copy(folder / "poetry.lock", lock)

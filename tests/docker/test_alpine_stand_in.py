@@ -7,7 +7,8 @@ import pytest
 
 from support import SupportError, alpine, docker, images
 from support.alpine import server, wheels
-from tests.docker.conftest import alone, wait_until
+from support.paths import alone
+from tests.docker.conftest import wait_until
 from tests.families import needed_by
 
 VERSION = "3.13"
@@ -66,7 +67,7 @@ def debian_image(client: dict[str, str]) -> str:
 @pytest.fixture(scope="module")
 def image(client: dict[str, str], debian_image: str) -> str:
     """Return the stand-in."""
-    with alone("images"), needed_by("alpine"):
+    with alone("stand-in alpine"), needed_by("alpine"):
         return alpine.stand_in(VERSION, debian_image, client)
 
 
@@ -120,7 +121,7 @@ def test_it_is_alpine_with_the_python_of_the_official_image(
         "print(platform.python_version(), release['ID'], release['VERSION_ID'][:4],\n"
         "      sysconfig.get_config_var('EXT_SUFFIX'))\n"
     )
-    with alone("images"), needed_by("alpine"):
+    with alone("stand-in alpine"), needed_by("alpine"):
         name = alpine.stand_in(version, debian_image, client)
     run = ("run", "--rm", "--network=none", name)
     assert docker.run_or_raise(client, "It does not run.", *run, "python3", "-c", program) == (

@@ -4,7 +4,8 @@ import pytest
 
 from support import images
 from support.images import Layout
-from tests.docker.conftest import PYTHON_VERSION, Make, alone, base_image
+from support.paths import alone
+from tests.docker.conftest import PYTHON_VERSION, Make, base_image
 from tests.families import needed_by
 
 
@@ -26,7 +27,7 @@ def test_what_differs_between_builder_and_target_is_named(
 ) -> None:
     name, built, runs = difference
     project = make(layout, kind="cli")
-    with alone("images"), needed_by(builder[1].value):
+    with alone(f"stand-in {builder[1].value}"), needed_by(builder[1].value):
         image = images.stand_in(*builder, client)
     output = project.refused("docker_prod", f"--build-arg=BUILDER_IMAGE={image}")
     assert (

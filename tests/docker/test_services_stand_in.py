@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from support import docker, images, services
-from tests.docker.conftest import alone, wait_until
+from support.paths import alone
+from tests.docker.conftest import wait_until
 from tests.families import needed_by
 
 PASSWORD = "not a secret"
@@ -30,14 +31,14 @@ Start = Callable[..., str]
 @pytest.fixture(scope="module")
 def postgres(client: dict[str, str]) -> str:
     """Return the stand-in for PostgreSQL."""
-    with alone("images"), needed_by("services"):
+    with alone("stand-in services"), needed_by("services"):
         return images.service_stand_in("postgres", client)
 
 
 @pytest.fixture(scope="module")
 def redis(client: dict[str, str]) -> str:
     """Return the stand-in for Redis."""
-    with alone("images"), needed_by("services"):
+    with alone("stand-in services"), needed_by("services"):
         return images.service_stand_in("redis", client)
 
 
@@ -161,7 +162,7 @@ def test_redis_keeps_a_counter_that_other_containers_use(
 
 @pytest.mark.parametrize("service", services.VERSIONS)
 def test_a_service_does_not_run_as_root(client: dict[str, str], service: str, start: Start) -> None:
-    with alone("images"), needed_by("services"):
+    with alone("stand-in services"), needed_by("services"):
         image = images.service_stand_in(service, client)
     server = start(*DATABASE, image)
     owner = ("exec", server, "stat", "--format=%U", "/proc/1")
