@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from support import UnavailableError, debian, docker, images
-from support.alpine import assembly, server, sources
+from support.alpine import assembly, server, sources, wheels
+from support.alpine.wheels import Wheel
 from tests import archive, families
 from tests.archive import Archive
 from tests.families import needed_by
 
 # Two releases have another libffi each; bookworm's is 3.4.4.
 TABLE = '[libffi]\nways = [{ release = "trixie" }, { release = "bookworm" }]\n'
+# Those whose libraries are packages here.
+MODULES = "bz2, ctypes, curses, lzma, pyexpat, readline, sqlite3, ssl, uuid"
 
 
 @pytest.fixture
@@ -99,8 +102,8 @@ def test_alpine_is_made_from_the_second_way_of_everything(
     }
     try:
         with needed_by("alpine"):
-            image = alpine.stand_in(version, plain, client)
-        told = ("inspect", "--format={{json .Config.Labels}}", assembly.PACKAGES_IMAGE)
+            image = assembly.stand_in(version, plain, client)
+        told = ("inspect", "--format={{json .Config.Labels}}", "seedpod-test/alpine-packages")
         print(docker.run_or_raise(client, "It is gone.", *told))
         program = (
             "import bz2, ctypes, curses, lzma, pyexpat, readline, sqlite3, ssl; print('whole')"
