@@ -10,10 +10,12 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
+
+import yaml
 
 from support import (
     SupportError,
@@ -28,7 +30,7 @@ from support import (
 )
 from support.alpine import wheels
 from support.debian import Suites
-from support.paths import alone, cache, content_key
+from support.paths import REPOSITORY, alone, cache, content_key
 from support.rootfs import Root
 
 # The Debian release of the stand-in for each Python: the one whose own it is, or see LENDERS.
@@ -119,13 +121,14 @@ def stand_in(version: str, layout: Layout, variables: Mapping[str, str]) -> str:
     return _debian(name, [root], debian.ways(release), variables)
 
 
-def unbuilt(versions: Iterable[str]) -> list[str]:
-    """Return which of the Python ``versions`` has no stand-in on which base, for people to read."""
+def unbuilt() -> list[str]:
+    """Return which of the offered Pythons has no stand-in on which base, for people to read."""
+    questions = yaml.safe_load((REPOSITORY / "copier.yml").read_text(encoding="utf-8"))
     bases = {"Debian": RELEASES.keys(), "Alpine": wheels.CPYTHON.keys()}
     return [
         f"{version} on {base}"
         for base, there in bases.items()
-        for version in versions
+        for version in questions["python_version"]["choices"]
         if version not in there
     ]
 
