@@ -2,7 +2,7 @@
 # that layout where no registry answers. Left out: PGO and LTO, which would take half an hour.
 ARG DEBIAN_IMAGE
 FROM ${DEBIAN_IMAGE} AS build
-RUN apt-get update \
+RUN apt-get update --error-on=any \
     && apt-get install --yes --no-install-recommends \
         gcc \
         libbz2-dev \
@@ -18,8 +18,8 @@ RUN apt-get update \
         xz-utils \
         zlib1g-dev
 WORKDIR /source
-COPY *.orig.tar.xz ./
-RUN tar --extract --strip-components=1 --file ./*.orig.tar.xz \
+COPY *.orig.tar.?z ./
+RUN tar --extract --strip-components=1 --file ./*.orig.tar.?z \
     && ./configure \
         --enable-loadable-sqlite-extensions \
         --enable-option-checking=fatal \
@@ -34,7 +34,7 @@ RUN tar --extract --strip-components=1 --file ./*.orig.tar.xz \
 
 FROM ${DEBIAN_IMAGE}
 ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
-RUN apt-get update \
+RUN apt-get update --error-on=any \
     && apt-get install --yes --no-install-recommends \
         libbz2-1.0 \
         libffi8 \

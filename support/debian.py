@@ -7,6 +7,7 @@ source list, state and cache. Signatures are checked with Debian's archive keyri
 import os
 import platform
 import re
+import shlex
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -16,11 +17,12 @@ from support import SupportError, UnavailableError, downloads
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # What apt says of a file, a list or a whole archive that is not to be had.
 NOT_SERVED = re.compile(
-    r"(?:Failed to fetch \S+"
+    r"(?<=E: )(?:Failed to fetch \S+|Release file for \S+ is expired"
     r"|The repository '\S+ \S+ Release' (?:does not have|no longer has) a Release).*"
 )
 # A release that still changes drops packages, in any other a name that is not there is misspelt.
 MOVING = ("forky", "sid")
+Suites = tuple[str, ...]
 GONE = re.compile(r"Unable to (?:locate package|find a source package for) \S+")
 
 
@@ -59,13 +61,24 @@ def source_lines(suite: str, kind: str = "deb") -> list[str]:
 
     There is one for each archive of this machine: apt itself goes on to the next if one has lost a
     file. Of a suite ``RELEASE-security`` there is none where the sources of this machine have none.
+    Where this machine takes lists from an archive that lags behind, so does who reads these lines.
     """
+    options = f"signed-by={KEYRING}"
+    if _setting("Acquire::Check-Valid-Until", "true") in ("false", "no", "off", "0"):
+        options += " check-valid-until=no"
     addresses = archives("-security" if suite.endswith("-security") else "")
-    return [f"{kind} [signed-by={KEYRING}] {address} {suite} main" for address in addresses]
+    return [f"{kind} [{options}] {address} {suite} main" for address in addresses]
 
 
-def ways(release: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Return lists of suites from which packages of ``release`` come, each with its name.
+def _setting(name: str, default: str) -> str:
+    """Return a setting of this machine's own apt (apt.conf(5))."""
+    what = "The settings of apt cannot be read."
+    told = run(["apt-config", "shell", "value", name], what).removeprefix("value=")
+    return shlex.split(told)[0] if told else default
+
+
+def ways(release: str) -> list[tuple[str, Suites]]:
+    """Return the suites from which packages of ``release`` come, in two ways, each with its name.
 
     First the release alone; where it lacks a file that its index names, its updates may name
     another version.
@@ -87,7 +100,7 @@ class Apt:
         """Say where the lists and archives of ``release`` are kept."""
         self.release = release
         self._folder = folder
-        self._commands: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        self._commands: dict[tuple[str, Suites], list[str]] = {}
 
     def download(self, packages: Iterable[str], folder: Path) -> None:
         """Put the ``.deb`` files of ``packages`` into ``folder``."""
@@ -101,15 +114,13 @@ class Apt:
         self._get("deb-src", ("source", "--download-only", "--tar-only", package), folder)
 
     def _get(self, kind: str, arguments: tuple[str, ...], folder: Path) -> None:
-        def way(suites: tuple[str, ...]) -> Callable[[], str]:
+        def way(suites: Suites) -> Callable[[], str]:
             return lambda: self._apt(kind, suites, arguments, folder)
 
         names = " ".join(word for word in arguments[1:] if not word.startswith("-"))
         downloads.first(names, [(name, way(suites)) for name, suites in ways(self.release)])
 
-    def _apt(
-        self, kind: str, suites: tuple[str, ...], arguments: tuple[str, ...], folder: Path
-    ) -> str:
+    def _apt(self, kind: str, suites: Suites, arguments: tuple[str, ...], folder: Path) -> str:
         """Run apt-get in ``folder``; a package that a moving release has dropped is not served."""
         command = [*self._configured(kind, suites), *arguments]
         try:
@@ -119,23 +130,26 @@ class Apt:
                 raise UnavailableError(str(error)) from error
             raise
 
-    def _configured(self, kind: str, suites: tuple[str, ...]) -> list[str]:
+    def _configured(self, kind: str, suites: Suites) -> list[str]:
         """Return an apt-get that knows the packages, or sources, of ``suites``."""
         key = (kind, suites)
         if key not in self._commands:
-            state = self._folder / f"{self.release}-{kind}-{len(suites)}"
+            state = self._folder / f"{self.release}-{kind}"
             for part in ("lists/partial", "archives/partial"):
                 (state / part).mkdir(parents=True, exist_ok=True)
             (state / "status").touch()
+            sources = state / f"{len(suites)}.list"
             lines = [line for suite in suites for line in source_lines(suite, kind)]
-            (state / "sources.list").write_text("".join(f"{line}\n" for line in lines))
+            sources.write_text("".join(f"{line}\n" for line in lines))
             command = ["apt-get", "-qq"]
             for option, value in {
-                "Dir::Etc::SourceList": state / "sources.list",
+                "Dir::Etc::SourceList": sources,
                 "Dir::Etc::SourceParts": "/dev/null",
                 "Dir::State::Lists": state / "lists",
                 "Dir::State::Status": state / "status",
                 "Dir::Cache": state,
+                # Both ways share the lists that are in both.
+                "APT::Get::List-Cleanup": "false",
                 # The folder may lie under a home that apt's own user cannot enter.
                 "APT::Sandbox::User": "root",
                 # A list that does not come is an error, not a warning.
@@ -168,7 +182,7 @@ def run(
     """Return what a program prints.
 
     Raises UnavailableError with apt's own words if it fails because of a download, else
-    SupportError with the last line.
+    SupportError with the first error of apt, or the last line.
     """
     try:
         done = subprocess.run(
@@ -186,6 +200,8 @@ def run(
         missing = not_served(error.stderr)
         if missing:
             raise UnavailableError(missing) from error
-        last = (error.stderr.strip() or "no message").splitlines()[-1]
-        raise SupportError(f"{what} Mend what it reported: {last}") from error
+        lines = (error.stderr.strip() or "no message").splitlines()
+        # Programs that run apt-get say themselves only that it failed.
+        last = next((line for line in lines if line.startswith("E: ")), lines[-1])
+        raise SupportError(f"{what} Fix what it reported: {last}") from error
     return done.stdout

@@ -11,6 +11,13 @@ from support import SupportError, UnavailableError, debian
 
 # An image of ours carries its recipe's key, so that a changed recipe makes it anew.
 LABEL = "seedpod.recipe"
+# Which of several ways the downloads came. It is no part of the key: an image that is there is not
+# made anew because an archive has moved on.
+SOURCES_LABEL = "seedpod.sources"
+
+
+class PackageUnavailableError(UnavailableError):
+    """A build could not download a package of Debian."""
 
 
 def run(
@@ -34,14 +41,14 @@ def run(
 def run_or_raise(variables: Mapping[str, str], what: str, *arguments: str) -> str:
     """Return what docker prints.
 
-    Raises SupportError with ``what`` and docker's last line if it fails, UnavailableError where a
-    build could not download a package of Debian.
+    Raises SupportError with ``what`` and docker's last line if it fails, PackageUnavailableError
+    where a build could not download a package of Debian.
     """
     done = run(variables, *arguments)
     if done.returncode:
         missing = debian.not_served(done.stderr)
         if missing:
-            raise UnavailableError(f"{what} Try again later: {missing}")
+            raise PackageUnavailableError(f"{what} Try again later: {missing}")
         last = (done.stderr.strip() or "no message").splitlines()[-1]
         raise SupportError(f"{what} Mend what the engine reported: {last}")
     return done.stdout.strip()

@@ -22,5 +22,5 @@ def first(what: str, ways: Iterable[tuple[str, Callable[[], T]]]) -> tuple[str, 
             reasons.append(f"{name} ({error})")
     raise UnavailableError(
         f"Nobody serves {what} today; tried: {'; '.join(reasons)}. "
-        "Try again later, or name another mirror in this machine's package sources."
+        "Try again later, or set up a mirror that has it."
     )

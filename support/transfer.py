@@ -10,16 +10,18 @@ import subprocess
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from support import SupportError, debian, waiting
+from support import SupportError, debian, downloads, waiting
 from support.project import Project
 
 REGISTRY_PACKAGE = "docker-registry"
+# Its program needs glibc 2.34 in each of them, so that the host's own release does not matter.
+REGISTRY_RELEASES = ("trixie", "sid")
 START_SECONDS = 20
 CHUNK = 1 << 20
 GZIP = b"\x1f\x8b"
@@ -145,7 +147,7 @@ def registry() -> Iterator[Registry]:
 
 
 def _program(folder: Path) -> Path:
-    """Return the registry's program, from the host's own release, unpacked into ``folder``."""
+    """Unpack the registry into ``folder``, the host's own release first; return its program."""
     release = debian.host_release()
     if release is None:
         raise SupportError(
@@ -153,7 +155,13 @@ def _program(folder: Path) -> Path:
         )
     packages = folder / "packages"
     packages.mkdir()
-    debian.Apt(release, folder / "apt").download([REGISTRY_PACKAGE], packages)
+
+    def way(release: str) -> Callable[[], None]:
+        apt = debian.Apt(release, folder / "apt")
+        return lambda: apt.download([REGISTRY_PACKAGE], packages)
+
+    releases = dict.fromkeys((release, *REGISTRY_RELEASES))
+    downloads.first("Debian's registry", [(f"Debian {name}", way(name)) for name in releases])
     debian.unpack(packages.glob("*.deb"), folder / "program")
     return folder / "program/usr/bin/docker-registry"
 

@@ -14,6 +14,7 @@ import jinja2
 import pytest
 import yaml
 
+from support import images
 from support.paths import cache
 from tests import families
 
@@ -63,8 +64,11 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """End with the families that were not tested, and why."""
-    skipped = terminalreporter.stats.get("skipped", [])
+    """End with the families that were not tested, and why, and with what is built nowhere."""
+    stats = terminalreporter.stats
+    if any("tests/docker/" in report.nodeid for report in stats.get("passed", [])):
+        terminalreporter.write_line(f"built nowhere: {', '.join(images.unbuilt())}")
+    skipped = stats.get("skipped", [])
     for line in families.summary([str(report.longrepr[2]) for report in skipped]):
         terminalreporter.write_line(line, yellow=True)
 

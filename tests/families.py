@@ -12,7 +12,11 @@ import pytest
 
 from support import UnavailableError
 
-FAMILIES = ("alpine", "debian", "local", "registry", "services")
+FAMILIES = (
+    *("alpine", "debian", "local", "registry", "services"),
+    # Stand-ins for other Pythons than the default one.
+    *("python3.11", "python3.12", "python3.14"),
+)
 SETTING = "SEEDPOD_REQUIRE"
 # What a report says of a test that was left out; the last lines of a run are made of it.
 LEFT_OUT = "not tested today: "

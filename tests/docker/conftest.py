@@ -92,7 +92,8 @@ def layout(request: pytest.FixtureRequest) -> Layout:
 
 def base_image(layout: Layout, client: dict[str, str], version: str = PYTHON_VERSION) -> str:
     """Return a base image of a layout: the official one, where it is to be had."""
-    with alone(f"stand-in {layout.value}"), needed_by(layout.value):
+    family = layout.value if version == PYTHON_VERSION else f"python{version}"
+    with alone(f"stand-in {layout.value}"), needed_by(family):
         official = OFFICIAL_IMAGES.get(layout)
         if official and images.available(official.format(version), client):
             return official.format(version)

