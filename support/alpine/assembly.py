@@ -6,7 +6,9 @@ changed recipe makes a new image and an unchanged one is made once.
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from support import SupportError, docker
@@ -93,23 +95,23 @@ def _assemble(recipe: Recipe, arguments: Mapping[str, str], variables: Mapping[s
         return name
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache()) as work:
-        context = Path(work, "wheels")
-        used = wheels.unpack(recipe.wheels, context)
+        fills = {"wheels": partial(wheels.unpack, recipe.wheels), **recipe.contexts}
+        folders = {context: Path(work, context) for context in fills}
+        with ThreadPoolExecutor() as pool:
+            used = list(pool.map(lambda item: item[1](folders[item[0]]), fills.items()))
         options = [
             part
             for argument, value in {**arguments, "RECIPE": key}.items()
             for part in ("--build-arg", f"{argument}={value}")
         ]
-        for context_name, fill in recipe.contexts.items():
-            used |= fill(Path(work, context_name))
-            options.append(f"--build-context={context_name}={Path(work, context_name)}")
-        told = "; ".join(f"{part} {where}" for part, where in used.items())
+        options += [f"--build-context={name}={folders[name]}" for name in recipe.contexts]
+        told = "; ".join(f"{name} {where}" for part in used for name, where in part.items())
         docker.run_or_raise(
             variables,
             f"The image {name} cannot be built.",
             *("build", "--quiet", "--tag", name, "--file", str(folder / "Dockerfile")),
             *("--label", f"{docker.SOURCES_LABEL}={told}"),
-            *("--build-context", f"recipe={folder}", *options, str(context)),
+            *("--build-context", f"recipe={folder}", *options, str(folders["wheels"])),
         )
     return name
 

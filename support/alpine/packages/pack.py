@@ -12,6 +12,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -131,7 +132,8 @@ def mkpkg_command(package: Package, found: Trace, tree: Path, repository: Path) 
 def main(table: Path, trees: Path, versions: Path, repository: Path, key: Path) -> None:
     """Pack everything that is in the table, and write and sign the index."""
     repository.mkdir(parents=True)
-    for package in read_table(table.read_text(), versions):
+
+    def pack(package: Package) -> None:
         with tempfile.TemporaryDirectory() as folder:
             tree = Path(folder, "tree")
             tree.mkdir(mode=0o755)
@@ -139,6 +141,9 @@ def main(table: Path, trees: Path, versions: Path, repository: Path, key: Path) 
             assert any(tree.iterdir()) or not package.files, f"{package.name} would be empty"
             command = mkpkg_command(package, trace(tree, scan_elf(tree)), tree, repository)
             subprocess.run([*command, "--sign-key", str(key)], check=True)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(pack, read_table(table.read_text(), versions)))
     packages = sorted(str(path) for path in repository.glob("*.apk"))
     # apk asks for the index by this name, whichever of its formats the file has.
     index = [
