@@ -373,10 +373,11 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def compiled(make: Make) -> Made:
+def compiled(make: Make, worker_id: str) -> Made:
     """Return a project that compiles packages, built in both runtimes; tests leave it as it is."""
-    # With one name in every run, the engine's cache has the lock file, too.
-    project = make(Layout.LOCAL, project_name="compiled")
+    # With one name in every run, the engine's cache has the lock file, too; a process removes its
+    # own in the end.
+    project = make(Layout.LOCAL, project_name=f"compiled-{worker_id}")
     packages = "".join(f'    "{name}",\n' for name in (*WHEELS, *COMPILED))
     project.edit("pyproject.toml", "dependencies = [\n", f"dependencies = [\n{packages}")
     declare(project, COMPILED_SETTINGS)
@@ -386,9 +387,9 @@ def compiled(make: Make) -> Made:
 
 
 @pytest.fixture(scope="session")
-def declared(make: Make) -> Made:
+def declared(make: Make, worker_id: str) -> Made:
     """Return a project with small system packages, built; tests leave it as it is."""
-    project = make(project_name="declared")
+    project = make(project_name=f"declared-{worker_id}")
     declare(project, DECLARED_SETTINGS)
     build_runtimes(project)
     return project
