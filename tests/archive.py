@@ -26,6 +26,10 @@ class Archive:
     lost: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
 
+    def lose_sources(self) -> None:
+        """Lose the sources that were asked for until now."""
+        self.lost |= {path for path in self.asked if ".orig." in path}
+
 
 @contextmanager
 def serve(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
