@@ -190,7 +190,7 @@ def make(
             variables[f"{service}_IMAGE"] = service_image(reference, client)
         project = Made(folder, variables)
         made.append(project)
-        with alone(str(lock)):
+        with alone(f"tests-{lock.stem}"):
             if not lock.exists():
                 project.session("lock")
                 shutil.copy(folder / "poetry.lock", lock)
