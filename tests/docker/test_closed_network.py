@@ -82,7 +82,7 @@ def index(client: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
     address = f"https://user:{QUOTED}@{HOST}:{port}/simple/"
     yield Index(address, f"--add-host={HOST}:{gateway}", certificates, log)
     server.terminate()
-    server.wait(timeout=30)
+    server.communicate(timeout=30)
 
 
 def write_wheel(folder: Path) -> None:
