@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,22 +27,28 @@ OFFICIAL_IMAGES = {
 HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
 
 
+def cache_mounts() -> AbstractContextManager[None]:
+    """Keep other processes from emptying the engine's cache mounts, as --no-cache does."""
+    return alone("tests-cache-mounts")
+
+
 @dataclass(frozen=True)
 class Made(Project):
     """A project for the tests: commands that may fail, and containers that are removed."""
 
     def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project's folder; output and errors come together."""
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env={**self.environment(), **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        with cache_mounts() if "--no-cache" in command else nullcontext():
+            return subprocess.run(
+                command,
+                cwd=self.folder,
+                env={**self.environment(), **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
 
     def session(self, name: str, *arguments: str, **variables: str) -> str:
         """Run a Nox session, which has to succeed, and return its output."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.conftest import Made, Make, wait_until
+from tests.docker.conftest import Made, Make, cache_mounts, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_an_interrupted_build_leaves_the_last_good_image_and_no_process(fresh: M
     fresh.session("docker_prod")
     before = image(fresh)
     log = fresh.folder / "log"
-    with log.open("w") as output:
+    with cache_mounts(), log.open("w") as output:
         build = subprocess.Popen(
             ["nox", "--session", "docker_prod", "--", "--no-cache"],
             cwd=fresh.folder,
@@ -108,9 +108,9 @@ def test_an_interrupted_build_leaves_the_last_good_image_and_no_process(fresh: M
             stderr=output,
             start_new_session=True,
         )
-    wait_until(lambda: "[tools" in log.read_text())
-    os.killpg(build.pid, signal.SIGINT)
-    assert build.wait(timeout=30) != 0
+        wait_until(lambda: "[tools" in log.read_text())
+        os.killpg(build.pid, signal.SIGINT)
+        assert build.wait(timeout=30) != 0
     assert image(fresh) == before
     processes = Path("/proc").glob
     wait_until(lambda: build.pid not in map(_process_group, processes("[0-9]*/stat")), 10)

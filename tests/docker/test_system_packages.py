@@ -16,6 +16,7 @@ from tests.docker.conftest import (
     Make,
     Twin,
     build_runtimes,
+    cache_mounts,
     declare,
     export,
     installed,
@@ -171,10 +172,11 @@ def test_installing_again_downloads_nothing(declared: Made, twin: Twin) -> None:
     Other commands repeat the steps here, because --no-cache empties the cache mounts as well.
     """
     project = twin(declared)
-    for _ in range(2):
-        for program in ("python3 -B /docker/install.py", "sh /docker/online.sh uv"):
-            project.edit("Dockerfile", program, f"ATTEMPT={unique()} {program}")
-        output = project.session("docker_prod", "--build-arg=RUNTIME=full")
+    with cache_mounts():
+        for _ in range(2):
+            for program in ("python3 -B /docker/install.py", "sh /docker/online.sh uv"):
+                project.edit("Dockerfile", program, f"ATTEMPT={unique()} {program}")
+            output = project.session("docker_prod", "--build-arg=RUNTIME=full")
     assert executed(output) >= {"build-system", "runtime", "dependencies"}
     assert re.findall(r"Need to get (\d+ \w*B)\b", output) == ["0 B", "0 B"]
     assert re.search(r"Installed \d\d packages", output)
