@@ -6,7 +6,6 @@ of the usual formats where the engine has containerd's image store; for one that
 engine that only builds is started beside it.
 """
 
-import fcntl
 import json
 import os
 import socket
@@ -18,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from support import SupportError, docker, engine, waiting
-from support.paths import cache, content_key
+from support.paths import alone, cache, content_key
 
 UPGRADE = b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 NAME = "elsewhere"
@@ -91,27 +90,24 @@ def machine() -> Iterator[dict[str, str]]:
     ]
     log = cache("engine", "builder.log")
     with (
-        cache("engine", "builder.lock").open("w") as lock,
+        alone("engine-builder"),
         log.open("wb") as output,
-    ):
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with subprocess.Popen(
+        subprocess.Popen(
             command,
             env=engine.server_environment(tree),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
-        ) as process:
-            try:
-                waiting.until(
-                    lambda: process.poll() is not None or _answers(variables), START_SECONDS
-                )
-                if process.poll() is not None or not _answers(variables):
-                    raise SupportError(f"The engine that builds does not start; {log} says why.")
-                yield variables
-            finally:
-                process.terminate()
+        ) as process,
+    ):
+        try:
+            waiting.until(lambda: process.poll() is not None or _answers(variables), START_SECONDS)
+            if process.poll() is not None or not _answers(variables):
+                raise SupportError(f"The engine that builds does not start; {log} says why.")
+            yield variables
+        finally:
+            process.terminate()
 
 
 def _answers(variables: Mapping[str, str]) -> bool:

@@ -6,7 +6,6 @@ cache folder, so that images survive from one run to the next. It is of one of t
 Debian and has one of two image stores; each pair has data of its own.
 """
 
-import fcntl
 import json
 import os
 import shlex
@@ -16,12 +15,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from support import SupportError, UnavailableError, debian, waiting
-from support.paths import cache, content_key
+from support.paths import alone, cache, content_key
 
 DOCKER_PACKAGES = ("docker-buildx", "docker-cli", "docker-compose", "docker.io")
 # What is taken of each release, because it runs on Debian 12's libc: trixie's containerd does not.
@@ -100,7 +98,8 @@ def ensure(wanted: Variant | None = None) -> dict[str, str]:
     else:
         refuse_foreign()
     _refuse_unsupported_host()
-    with _locked():
+    # One process at a time downloads and starts it.
+    with alone("engine"):
         ours = running()
         if ours and wanted in (None, ours.variant):
             if _server_version(client_environment(ours.tree)):
@@ -436,16 +435,6 @@ def _processes(name: str) -> Iterator[int]:
 def _say(message: str) -> None:
     """Tell the user; standard output is for what a shell evaluates."""
     print(message, file=sys.stderr)
-
-
-@contextmanager
-def _locked() -> Iterator[None]:
-    """Let one process at a time download and start the engine."""
-    folder = cache("engine")
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _wait(condition: Callable[[], bool], seconds: float, message: str) -> None:

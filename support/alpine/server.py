@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from support import SupportError, docker
-from support.paths import cache
+from support.paths import alone, cache
 
 PACKAGES_IMAGE = "seedpod/alpine-packages:3.23"
 CONTAINER = "seedpod-alpine-packages"
@@ -19,6 +19,8 @@ PORT_VARIABLE = "SEEDPOD_ALPINE_PORT"
 # Images name the address, so it is the same from run to run.
 PORT = "8917"
 START_SECONDS = 20
+# One process at a time starts or removes the server.
+LOCK = "alpine-server"
 
 
 def repository_address(variables: Mapping[str, str]) -> str:
@@ -44,12 +46,12 @@ def serve(variables: Mapping[str, str]) -> Iterator[str]:
     cache().mkdir(parents=True, exist_ok=True)
     with cache("alpine-server.users").open("w") as users:
         try:
-            with _alone():
+            with alone(LOCK):
                 fcntl.flock(users, fcntl.LOCK_SH)
                 _start(address, variables)
             yield address
         finally:
-            with _alone():
+            with alone(LOCK):
                 _remove_unless_used(users.fileno(), variables)
 
 
@@ -109,11 +111,3 @@ def _bridge_address(variables: Mapping[str, str]) -> str:
 
 def _port() -> str:
     return os.environ.get(PORT_VARIABLE) or PORT
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Let one process at a time start or remove the server."""
-    with cache("alpine-server.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
