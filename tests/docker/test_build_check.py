@@ -1,18 +1,15 @@
 """What "docker build --check" says of every Dockerfile that answers can give."""
 
-import hashlib
-import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import copier
 import pytest
 
 from support import docker
 from support.images import Layout
 from tests.docker.conftest import base_image
-from tests.render.conftest import Answers, choices
+from tests.render.combinations import Renderer, every_row
 
 
 @pytest.fixture
@@ -24,40 +21,11 @@ def checker(client: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture
-def dockerfiles(
-    working_tree: Path,
-    isolated: Callable[[pytest.MonkeyPatch], None],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> list[Path]:
-    """Return folders with the distinct Dockerfiles, and nothing else, that answers give."""
-    isolated(monkeypatch)
-    numbers = itertools.count()
-    found: dict[str, Path] = {}
-
-    def render(answers: Answers) -> str:
-        folder = tmp_path / str(next(numbers)) / "myapp"
-        nothing_else = ["*", "!Dockerfile", "!Dockerfile.jinja"]
-        copier.run_copy(
-            *(str(working_tree), folder),
-            data=answers,
-            defaults=True,
-            exclude=nothing_else,
-            quiet=True,
-        )
-        digest = hashlib.sha256((folder / "Dockerfile").read_bytes()).hexdigest()
-        found.setdefault(digest, folder)
-        return digest
-
-    usual = render({})
-    changes = {
-        name: answers
-        for name, answers in choices().items()
-        if any(render({name: answer}) != usual for answer in answers)
-    }
-    for row in itertools.product(*changes.values()):
-        render(dict(zip(changes, row, strict=True)))
-    return list(found.values())
+def dockerfiles(working_tree: Path, draft: Callable[..., Path], tmp_path: Path) -> list[Path]:
+    """Return projects that together have every distinct Dockerfile that answers give."""
+    renderer = Renderer(working_tree)
+    distinct = {renderer.files(row)["Dockerfile"]: row for row in every_row()}
+    return [draft(tmp_path / digest / "myapp", **row) for digest, row in distinct.items()]
 
 
 def test_no_dockerfile_has_a_warning(checker: dict[str, str], dockerfiles: list[Path]) -> None:

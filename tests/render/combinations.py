@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import yaml
 from jinja2 import meta
 from jinja2.sandbox import SandboxedEnvironment
 
-from tests.render.conftest import Answers, ComposeLoader
+from tests.render.conftest import Answers, ComposeLoader, choices
 
 ANSWERS_FILE = ".copier-answers.yml"
 # Theirs are the only braces that a project may keep.
@@ -43,6 +44,12 @@ class Source:
     content: bytes
     variables: tuple[str, ...]
     made: dict[str, tuple[str, str] | None] = field(default_factory=dict)
+
+
+def every_row() -> list[Answers]:
+    """Return every combination of answers to the questions that have choices."""
+    offered = choices()
+    return [dict(zip(offered, values, strict=True)) for values in product(*offered.values())]
 
 
 class Renderer:

@@ -6,14 +6,13 @@
 import hashlib
 import shutil
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.render.combinations import ANSWERS_FILE, Renderer
+from tests.render.combinations import ANSWERS_FILE, Renderer, every_row
 from tests.render.conftest import TOOLS, Answers, check, choices
 from tests.render.test_files import expected_files, files
 
@@ -24,9 +23,8 @@ NOT_CHECKED = ("LICENSE", "README.md", "pyproject.toml")
 @pytest.fixture(scope="session")
 def rendered(working_tree: Path) -> list[tuple[Answers, dict[str, str]]]:
     """Return every combination of answers with the digests of its files, the defaults first."""
-    offered, renderer = choices(), Renderer(working_tree)
-    rows = [dict(zip(offered, values, strict=True)) for values in product(*offered.values())]
-    return [({}, renderer.files({})), *((row, renderer.files(row)) for row in rows)]
+    renderer = Renderer(working_tree)
+    return [(row, renderer.files(row)) for row in ({}, *every_row())]
 
 
 @pytest.fixture(scope="session")
