@@ -16,6 +16,7 @@ FOLDERS = ("tests/unit", "tests/render", "tests/update", ENGINE)
 # All tests of a file in one process, the files in the order of tests/conftest.py. Not loadgroup:
 # pytest-xdist 3.8 does not tell pytest 9 of the groups, and each test would go its own way.
 SIDE_BY_SIDE = ("--dist=loadfile", "--no-loadscope-reorder")
+NO_PROOFS = ("-m", "not proofs")
 # Builds wait for the network and for each other: one process more than this machine has processors.
 ENGINE_PROCESSES = (os.cpu_count() or 1) + 1
 # BuildKit before 0.14 fails now and then in builds side by side ("inconsistent graph state").
@@ -32,7 +33,7 @@ PASSED = REPOSITORY / "build/proofs.json"
 def small_loop(*arguments: str) -> None:
     """Run the tests that need no engine and, but for installing, no network."""
     folders = () if any(part.startswith("tests/") for part in arguments) else FOLDERS[:2]
-    _end(_pytest("--numprocesses=auto", *SIDE_BY_SIDE, "-m", "not proofs", *arguments, *folders))
+    _end(_pytest("--numprocesses=auto", *SIDE_BY_SIDE, *NO_PROOFS, *arguments, *folders))
 
 
 def merge_lane(*arguments: str) -> None:
@@ -41,12 +42,11 @@ def merge_lane(*arguments: str) -> None:
         os.environ.update(engine.ensure())
     if arguments:
         _end(_pytest(*arguments))
-    lane = (*SIDE_BY_SIDE, "-m", "not proofs")
     if engine.server_major() >= BUILDS_SIDE_BY_SIDE:
-        _end(_pytest(f"--numprocesses={ENGINE_PROCESSES}", *lane, *FOLDERS))
+        _end(_pytest(f"--numprocesses={ENGINE_PROCESSES}", *SIDE_BY_SIDE, *NO_PROOFS, *FOLDERS))
     _end(
-        _pytest("--numprocesses=auto", *lane, *FOLDERS[:-1]),
-        _pytest("-m", "not proofs", ENGINE),
+        _pytest("--numprocesses=auto", *SIDE_BY_SIDE, *NO_PROOFS, *FOLDERS[:-1]),
+        _pytest(*NO_PROOFS, ENGINE),
     )
 
 

@@ -19,14 +19,25 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from layers import Image, Layer, SizeError, docker, keep, measure, read_json, recall, write_text
+from layers import (
+    MOST_IMAGES,
+    Image,
+    Layer,
+    SizeError,
+    docker,
+    keep,
+    measure,
+    read_json,
+    recall,
+    write_text,
+)
 
 BASE = "base"
 REPORT = Path("build/sizes.json")
 TEXT = Path("build/sizes.txt")
 LONGEST_LIST = 8
 # In the user's cache folder.
-KEPT, MOST_IMAGES = "distributions.json", 200
+KEPT = "distributions.json"
 UNITS = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
 # Runs inside the image: the size of each distribution, with the bytecode beside its modules.
 DISTRIBUTIONS = """
