@@ -1,5 +1,6 @@
 """Copies of the template as it stands in this working tree, made as a user makes them."""
 
+import collections
 import fcntl
 import itertools
 import os
@@ -64,13 +65,26 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """End with the families that were not tested, and why, and with what is built nowhere."""
+    """End with the time by file, with what was not tested, and why, and what is built nowhere."""
     stats = terminalreporter.stats
+    for name, seconds in _seconds_by_file(stats):
+        terminalreporter.write_line(f"{seconds:7.1f} s  {name}")
     if any("tests/docker/" in report.nodeid for report in stats.get("passed", [])):
         terminalreporter.write_line(f"built nowhere: {', '.join(images.unbuilt())}")
     skipped = stats.get("skipped", [])
     for line in families.summary([str(report.longrepr[2]) for report in skipped]):
         terminalreporter.write_line(line, yellow=True)
+
+
+def _seconds_by_file(stats: dict[str, list[Any]]) -> list[tuple[str, float]]:
+    """Return the files whose tests took a second or more, fixtures included, slowest first."""
+    seconds: collections.defaultdict[str, float] = collections.defaultdict(float)
+    reports = {id(report): report for kept in stats.values() for report in kept}
+    for report in reports.values():
+        if isinstance(report, pytest.TestReport):
+            seconds[report.nodeid.partition("::")[0]] += report.duration
+    slowest = sorted(seconds.items(), key=lambda item: item[1], reverse=True)
+    return [(name, spent) for name, spent in slowest if spent >= 1]
 
 
 def _free_run() -> tuple[IO[str], str]:
