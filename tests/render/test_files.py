@@ -23,6 +23,7 @@ ALWAYS = {
     ".devcontainer/devcontainer.json",
     ".dockerignore",
     ".env.example",
+    ".gitattributes",
     ".gitignore",
     ".pre-commit-config.yaml",
     ".vscode/launch.json",
