@@ -1,7 +1,5 @@
 """The tasks of working on Seedpod: "nox -l" lists them, "nox -s NAME -- ARGUMENTS" runs one."""
 
-from pathlib import Path
-
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -40,12 +38,9 @@ def proofs(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, and the template's shell programs."""
+    """Check style and spelling with the hooks of pre-commit, which correct files (-- HOOK)."""
     install(session, "lint")
-    session.run("ruff", "check", *session.posargs)
-    session.run("ruff", "format", "--check")
-    session.run("shellcheck", "template/docker/online.sh", "template/docker/poetry.sh")
-    session.run("shellcheck", *map(str, Path("support").rglob("*.sh")))
+    session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure", *session.posargs)
 
 
 @nox.session
