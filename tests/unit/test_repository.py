@@ -95,7 +95,7 @@ def questions() -> list[str]:
 
 def test_the_pages_count_the_questions_as_they_are() -> None:
     """Wherever a number stands before the word; the changelog counts those of its time."""
-    counted = {}
+    counted: dict[str, set[int]] = {}
     for path in PAGES:
         text = path.read_text(encoding="utf-8")
         for word in re.findall(r"\b(\w+)\s+questions\b", text):
