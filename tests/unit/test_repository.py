@@ -40,7 +40,7 @@ OWN_PATTERNS = {
     "pip_requirements": [],
     "pre-commit": [r"(^|/)\.pre-commit-config\.ya?ml$"],
 }
-PIN = re.compile(r"\b([a-z][\w.-]*)(?:\[\w+\])?==(\d[\w.]*)")
+PIN = re.compile(r"\b([a-z][\w.-]*)(?:\[[\w,.-]+\])?==(\d[\w.]*)")
 ACTION = re.compile(r"\buses: (\S+)@([0-9a-f]{40})\b")
 
 
