@@ -78,7 +78,7 @@ def _refuse_a_budget_that_lets_pass(project: Project, found: dict[str, int]) -> 
             Path(folder, "pyproject.toml").write_text(
                 f'[tool.seedpod.size]\n{LAST} = "{budget / MEGABYTE:.6f} MB"\n'
             )
-            program = [sys.executable, str(project.folder / "docker/sizes.py")]
+            program = [sys.executable, str(project.folder / "docker/host/sizes.py")]
             stages = [f"{stage}={_name(stage)}" for stage in ("base", LAST)]
             done = subprocess.run(
                 [*program, *stages],
@@ -91,7 +91,7 @@ def _refuse_a_budget_that_lets_pass(project: Project, found: dict[str, int]) -> 
         if done.returncode != status or ("Over budget" in done.stdout) != bool(status):
             raise SupportError(
                 f"A budget of {budget} bytes for {found[LAST]} ends with {done.returncode}. "
-                f"Mend what the program says: {done.stdout}"
+                f"Fix what the program says: {done.stdout}"
             )
     print(f"A budget of {budget} bytes for {found[LAST]} is refused.")
 

@@ -127,7 +127,7 @@ def prepared(layout: Layout) -> Iterator[list[Contestant]]:
 def client(layout: Layout, project: Path) -> dict[str, str]:
     """Return the variables that reach an engine and name a base image with ``layout``.
 
-    That is the official image if it can be had and has this layout, else a stand-in.
+    That is the official image if it is available and has this layout, else a stand-in.
     """
     variables = images.client_with_base_image(project)
     if layout is Layout.DEBIAN or variables["PYTHON_IMAGE"].startswith("seedpod/"):

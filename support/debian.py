@@ -15,7 +15,7 @@ from pathlib import Path
 from support import SupportError, UnavailableError, downloads
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-# What apt says of a file, a list or a whole archive that is not to be had.
+# What apt says of a file, a list or a whole archive that is not available.
 NOT_SERVED = re.compile(
     r"(?<=E: )(?:Failed to fetch \S+|Release file for \S+ is expired"
     r"|The repository '\S+ \S+ Release' (?:does not have|no longer has) a Release).*"
@@ -168,7 +168,7 @@ def unpack(packages: Iterable[Path], folder: Path) -> None:
 
 
 def not_served(output: str) -> str | None:
-    """Return what apt says in ``output`` of a download that is not to be had, None if nothing."""
+    """Return what apt says in ``output`` of a download that is not available, None if nothing."""
     found = NOT_SERVED.search(output)
     return found.group().strip() if found else None
 

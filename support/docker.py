@@ -50,7 +50,7 @@ def run_or_raise(variables: Mapping[str, str], what: str, *arguments: str) -> st
         if missing:
             raise PackageUnavailableError(f"{what} Try again later: {missing}")
         last = (done.stderr.strip() or "no message").splitlines()[-1]
-        raise SupportError(f"{what} Mend what the engine reported: {last}")
+        raise SupportError(f"{what} Fix what the engine reported: {last}")
     return done.stdout.strip()
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 import warnings
 from collections.abc import Mapping
@@ -58,7 +59,7 @@ class Project:
         )
         if done.returncode:
             raise SupportError(
-                f"docker {arguments[0]} failed. Mend what it reported: {done.stderr.strip()}"
+                f"docker {arguments[0]} failed. Fix what it reported: {done.stderr.strip()}"
             )
         return done.stdout.strip()
 
@@ -124,7 +125,8 @@ def render(answers: Mapping[str, str], folder: Path | None = None) -> Path:
             raise SupportError(f"The template refuses the answers. {error}") from error
     if old_lock is not None:
         (folder / LOCK).write_bytes(old_lock)
-        check = [sys.executable, "docker/requirements.py"]
-        if subprocess.run(check, cwd=folder, capture_output=True, check=False).returncode:
-            (folder / LOCK).unlink()
+        with tempfile.TemporaryDirectory() as facts:
+            check = [sys.executable, "docker/image/split_facts.py", ".", facts]
+            if subprocess.run(check, cwd=folder, capture_output=True, check=False).returncode:
+                (folder / LOCK).unlink()
     return folder

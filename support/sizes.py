@@ -10,7 +10,7 @@ from support import SupportError
 from support.paths import REPOSITORY
 from support.project import Project
 
-PROGRAM = REPOSITORY / "template/docker/layers.py"
+PROGRAM = REPOSITORY / "template/docker/host/layers.py"
 
 
 @dataclass(frozen=True)

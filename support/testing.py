@@ -17,8 +17,8 @@ FOLDERS = ("tests/unit", "tests/render", "tests/update", ENGINE)
 # pytest-xdist 3.8 does not tell pytest 9 of the groups, and each test would go its own way.
 SIDE_BY_SIDE = ("--dist=loadfile", "--no-loadscope-reorder")
 NO_PROOFS = ("-m", "not proofs")
-# Builds wait for the network and for each other: one process more than this machine has processors.
-ENGINE_PROCESSES = (os.cpu_count() or 1) + 1
+# Tests wait for the network and for other processes: one more than this machine has processors.
+PROCESSES = f"--numprocesses={(os.cpu_count() or 1) + 1}"
 # BuildKit before 0.14 fails now and then in builds side by side ("inconsistent graph state").
 BUILDS_SIDE_BY_SIDE = 27
 # What takes long, by family; each is arguments of python -m.
@@ -43,9 +43,9 @@ def merge_lane(*arguments: str) -> None:
     if arguments:
         _end(_pytest(*arguments))
     if engine.server_major() >= BUILDS_SIDE_BY_SIDE:
-        _end(_pytest(f"--numprocesses={ENGINE_PROCESSES}", *SIDE_BY_SIDE, *NO_PROOFS, *FOLDERS))
+        _end(_pytest(PROCESSES, *SIDE_BY_SIDE, *NO_PROOFS, *FOLDERS))
     _end(
-        _pytest("--numprocesses=auto", *SIDE_BY_SIDE, *NO_PROOFS, *FOLDERS[:-1]),
+        _pytest(PROCESSES, *SIDE_BY_SIDE, *NO_PROOFS, *FOLDERS[:-1]),
         _pytest(*NO_PROOFS, ENGINE),
     )
 

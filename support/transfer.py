@@ -121,7 +121,7 @@ def registry() -> Iterator[Registry]:
     """Run an empty registry on the loopback interface, which engines trust without TLS.
 
     It is Debian's package, unpacked into a temporary folder. Raises SupportError where that package
-    cannot be had or does not start.
+    is not available or does not start.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -185,4 +185,4 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
 
     waiting.until(lambda: process.poll() is not None or answers(), START_SECONDS)
     if process.poll() is not None or not answers():
-        raise SupportError(f"The registry does not start. Mend what it reported: {log.read_text()}")
+        raise SupportError(f"The registry does not start. Fix what it reported: {log.read_text()}")

@@ -21,7 +21,7 @@ WORKDIR /app
 
 FROM bench-tools AS locking
 WORKDIR /app
-COPY docker/online.sh /docker/
+COPY docker/bin/online.sh /docker/
 COPY pyproject.toml ./
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=secret,id=ca.pem \
@@ -35,7 +35,7 @@ FROM start AS builder
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=secret,id=ca.pem \
     --mount=type=secret,id=pip.env \
-    --mount=type=bind,source=docker/online.sh,target=/online.sh \
+    --mount=type=bind,source=docker/bin/online.sh,target=/online.sh \
     --mount=type=bind,source=uv.lock,target=uv.lock \
     --mount=type=bind,source=pyproject.toml,target=pyproject.toml \
     sh /online.sh uv sync --locked --no-install-project --no-dev --no-editable
@@ -43,7 +43,7 @@ COPY . /app
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=secret,id=ca.pem \
     --mount=type=secret,id=pip.env \
-    --mount=type=bind,source=docker/online.sh,target=/online.sh \
+    --mount=type=bind,source=docker/bin/online.sh,target=/online.sh \
     sh /online.sh uv sync --locked --no-dev --no-editable
 
 FROM ${PYTHON_IMAGE} AS production

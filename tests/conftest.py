@@ -24,23 +24,25 @@ VERSION = "1.2.3"
 
 RUN_LOCK = pytest.StashKey[IO[str]]()
 LONGEST = (
-    "test_system_check",
-    "test_system_packages",
-    "test_wheelhouse",
+    "docker/test_system_check",
+    "docker/test_system_packages",
+    "docker/test_wheelhouse",
     # While these two wait for their base images.
-    "test_update",
-    "test_combinations",
-    "test_alpine",
-    "test_pipelines",
-    "test_services",
-    "test_compose",
-    "test_pairs",
-    "test_production",
-    "test_host_sessions",
-    "test_interpreter",
-    "test_closed_network",
-    "test_updated",
-    "test_refusals",
+    "update/test_update",
+    "render/test_combinations",
+    "docker/test_alpine",
+    "docker/test_pipelines",
+    "docker/test_services",
+    "docker/test_compose",
+    "docker/test_pairs",
+    "docker/test_production",
+    "docker/test_host_sessions",
+    "docker/test_interpreter",
+    "docker/test_closed_network",
+    "docker/test_updated",
+    "docker/test_refusals",
+    "render/test_answers",
+    "unit/test_wait_for",
 )
 
 Copy = Callable[..., Path]
@@ -105,7 +107,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the files that take longest."""
 
     def place(item: pytest.Item) -> int:
-        return LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST)
+        name = f"{item.path.parent.name}/{item.path.stem}"
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
     items.sort(key=place)
 

@@ -96,7 +96,7 @@ PACKER = Wheel(
     GLIBC,
     {version: digest for full in reversed(KRUNNER) for version, digest in KRUNNER[full].items()},
 )
-# What pip says of a file, or a whole index, that is not to be had. See pip's exceptions.py.
+# What pip says of a file, or a whole index, that is not available. See pip's exceptions.py.
 NOT_SERVED = re.compile(
     r"^ERROR: (?:No matching distribution found|HTTP error \d+|Could not install .* error: HTTP).*$"
     r"|^.*(?:Max retries exceeded|Read timed out|Connection (?:aborted|broken|refused|reset)).*$",

@@ -1,87 +1,37 @@
 """Images that the engine tests share: each combination is rendered, locked and built once."""
 
 import os
-import re
 import shutil
-import socket
-import subprocess
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from support import engine, images, waiting
+from support import engine, images
 from support.images import Layout
 from support.paths import alone
-from support.project import Project, render
-from tests.families import needed_by
-
-PYTHON_VERSION = "3.13"
-OFFICIAL_IMAGES = {
-    Layout.LOCAL: "python:{}-slim-trixie",
-    Layout.ALPINE: "python:{}-alpine3.23",
-}
-HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
-
-
-def cache_mounts() -> AbstractContextManager[None]:
-    """Keep other processes from emptying the engine's cache mounts, as --no-cache does."""
-    return alone("tests-cache-mounts")
-
-
-@dataclass(frozen=True)
-class Made(Project):
-    """A project for the tests: commands that may fail, and containers that are removed."""
-
-    def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project's folder; output and errors come together."""
-        with cache_mounts() if "--no-cache" in command else nullcontext():
-            return subprocess.run(
-                command,
-                cwd=self.folder,
-                env={**self.environment(), **variables},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-
-    def session(self, name: str, *arguments: str, **variables: str) -> str:
-        """Run a Nox session, which has to succeed, and return its output."""
-        done = self.run("nox", "--session", name, "--", *arguments, **variables)
-        assert done.returncode == 0, done.stdout
-        return done.stdout
-
-    def refused(self, name: str, *arguments: str, **variables: str) -> str:
-        """Run a Nox session, which has to fail without a traceback, and return its output."""
-        done = self.run("nox", "--session", name, "--", *arguments, **variables)
-        assert done.returncode != 0, done.stdout
-        assert "Traceback" not in done.stdout
-        return done.stdout
-
-    def python(self, program: str, stage: str = "production", *options: str) -> str:
-        """Run a Python program inside an image, read-only and without network."""
-        run = ["run", "--rm", "--network=none", *HARDENED, *options, "--entrypoint=python3"]
-        return self.docker(*run, f"{self.name}:{stage}", "-c", program)
-
-    def layers(self, stage: str = "production") -> list[str]:
-        """Return the digests of the layers of a stage."""
-        inspect = ("image", "inspect", "--format", "{{json .RootFS.Layers}}")
-        return self.docker(*inspect, f"{self.name}:{stage}").strip('[]"').split('","')
-
-    def edit(self, name: str, old: str, new: str) -> None:
-        """Replace text in one of the project's files; it has to be there."""
-        path = self.folder / name
-        text = path.read_text(encoding="utf-8")
-        assert old in text
-        path.write_text(text.replace(old, new), encoding="utf-8")
-
-
-Make = Callable[..., Made]
+from support.project import render
+from tests.docker.declarations import (
+    COMPILED,
+    COMPILED_SETTINGS,
+    DECLARED_SETTINGS,
+    RUNTIMES,
+    WHEELS,
+    build_runtimes,
+    declare,
+)
+from tests.docker.projects import (
+    HARDENED,
+    PYTHON_VERSION,
+    Made,
+    Make,
+    Names,
+    Twin,
+    base_image,
+    free_port,
+    service_image,
+    service_images,
+)
 
 
 @pytest.fixture(scope="session")
@@ -95,28 +45,6 @@ def layout(request: pytest.FixtureRequest) -> Layout:
     """Go through the places where a base image keeps its interpreter."""
     chosen: Layout = request.param
     return chosen
-
-
-def base_image(layout: Layout, client: dict[str, str], version: str = PYTHON_VERSION) -> str:
-    """Return a base image of a layout: the official one, where it is to be had."""
-    family = layout.value if version == PYTHON_VERSION else f"python{version}"
-    with alone(f"stand-in {layout.value}"), needed_by(family):
-        official = OFFICIAL_IMAGES.get(layout)
-        if official and images.available(official.format(version), client):
-            return official.format(version)
-        return images.stand_in(version, layout, client)
-
-
-def service_image(reference: str, client: dict[str, str]) -> str:
-    """Return the image of a service: the official one, where it is to be had."""
-    with alone("stand-in services"), needed_by("services"):
-        return images.service_image(reference, client)
-
-
-def service_images(folder: Path) -> dict[str, str]:
-    """Return the images that a project's compose file names by default, by service."""
-    text = (folder / "docker-compose.yml").read_text(encoding="utf-8")
-    return dict(re.findall(r"^    image: \$\{([A-Z]+)_IMAGE:-(\S+)\}$", text, flags=re.MULTILINE))
 
 
 @pytest.fixture(scope="session")
@@ -134,17 +62,6 @@ def prefix() -> str:
     """
     number = os.environ["SEEDPOD_TEST_RUN"]
     return f"run{number}-" if number != "0" else ""
-
-
-class Names(Counter[str]):
-    """Names of projects that are the same in every run, whichever process runs which tests."""
-
-    scope = ""
-
-    def next(self) -> str:
-        """Return another name for a project of the file of tests, or of what files share."""
-        self[self.scope] += 1
-        return f"{self.scope}-{self[self.scope]}"
 
 
 @pytest.fixture(scope="session")
@@ -241,26 +158,6 @@ def port() -> str:
     return free_port()
 
 
-def free_port() -> str:
-    """Return a port on which nothing listens now, and which no other process here will return.
-
-    It lies below those that Linux gives to outgoing connections (ip_local_port_range, ip(7)).
-    """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    first = 20_000 + 1_000 * (worker + 4 * int(os.environ["SEEDPOD_TEST_RUN"]))
-    for offset in PORTS:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", first + offset))
-            except OSError:
-                continue
-            return str(first + offset)
-    raise AssertionError("all ports are taken")
-
-
-PORTS = iter(range(1_000))
-
-
 @pytest.fixture
 def serve() -> Iterator[Callable[..., str]]:
     """Start containers that are removed at the end; return the address of their port 8000."""
@@ -278,16 +175,6 @@ def serve() -> Iterator[Callable[..., str]]:
         project.docker("rm", "--force", container)
 
 
-def fetch(address: str, seconds: float = 30) -> str:
-    """Return what an address answers, waiting until it does."""
-    return waiting.fetch(address, seconds)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until a condition holds; it has to."""
-    assert waiting.until(condition, seconds), "it did not happen in time"
-
-
 @pytest.fixture(autouse=True)
 def no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the sessions of a project apart from the session that runs these tests."""
@@ -296,80 +183,6 @@ def no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         *("PIP_ENV", "PORT", "SHARED_NETWORK"),
     ):
         monkeypatch.delenv(name, raising=False)
-
-
-RUNTIMES = ("minimal", "full")
-# What wheels bring themselves, and what is compiled here against the packages declared below.
-WHEELS = (
-    *("charset-normalizer", "cryptography", "greenlet", "markupsafe", "numpy", "orjson"),
-    *("psycopg-binary", "pyyaml", "regex", "rpds-py", "uvloop"),
-)
-COMPILED = ("lxml", "mysqlclient", "pillow", "psycopg2", "psycopg[c]")
-# Another list of dev-dependencies compiles everything again, which takes minutes.
-COMPILED_SETTINGS = """
-[tool.seedpod.wheels]
-no-binary = ["lxml", "pillow"]
-
-# What the application needs to run.
-[tool.sys.debian13.dependencies]
-libjpeg62-turbo = "*"
-# The driver of MariaDB.
-libmariadb3 = "*"
-libpq5 = "*"  # and of PostgreSQL
-libxml2 = "*"
-"libxslt1.1" = "*"
-
-[tool.sys.debian13.dev-dependencies]
-gcc = "*"
-libc6-dev = "*"
-libjpeg62-turbo-dev = "*"
-libmariadb-dev = "*"
-libpq-dev = "~17"
-libxml2-dev = "*"
-libxslt1-dev = "*"
-pkg-config = "*"
-zlib1g-dev = ">=1.2"
-"""
-# libjpeg62-turbo stands in two lists, and no file of the environment tells that it needs libmagic.
-DECLARED_SETTINGS = """
-[tool.sys.debian13.dependencies]
-libjpeg62-turbo = ">=1"
-libmagic1t64 = { version = "*", dlopen = true }
-
-[tool.sys.debian13.dev-dependencies]
-libjpeg62-turbo = ">=1"
-make = "*"
-
-[tool.sys.debian13.groups.debug]
-strace = "*"
-"""
-
-Twin = Callable[[Made], Made]
-
-
-def declare(project: Made, settings: str) -> None:
-    """Add tables to a project's pyproject.toml."""
-    path = project.folder / "pyproject.toml"
-    path.write_text(path.read_text(encoding="utf-8") + settings, encoding="utf-8")
-
-
-def build_runtimes(project: Made) -> None:
-    """Build the production image in both runtimes, each tagged with its name."""
-    for runtime in RUNTIMES:
-        tag = f"--tag={project.name}:{runtime}"
-        project.session("docker_prod", f"--build-arg=RUNTIME={runtime}", tag)
-
-
-def export(project: Made, stage: str, folder: Path) -> None:
-    """Build a stage of files and write these into a folder."""
-    image = f"--build-arg=PYTHON_IMAGE={project.variables['PYTHON_IMAGE']}"
-    project.docker("build", f"--target={stage}", f"--output={folder}", image, ".")
-
-
-def installed(project: Made, image: str) -> dict[str, str]:
-    """Return the versions of the Debian packages in an image, by their names."""
-    query = ("--entrypoint=dpkg-query", image, "--show", "--showformat=${Package} ${Version}\n")
-    return dict(line.split() for line in project.docker("run", "--rm", *query).splitlines())
 
 
 @pytest.fixture(scope="session", params=RUNTIMES)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from support.images import Layout
-from tests.docker.conftest import Made, Make
+from tests.docker.projects import Made, Make
 
 SECTION = "tool.sys.alpine3-23"
 COMPILERS = {"binutils", "g++", "gcc", "libffi-dev", "libpq-dev", "musl-dev"}
@@ -37,7 +37,7 @@ class Compiled:
 
 @pytest.fixture(scope="module")
 def compiled(make: Make) -> Compiled:
-    """Return a project that declared only what building needs, until the check mended that."""
+    """Return a project that declared only what building needs, until the check fixed that."""
     project = make(Layout.ALPINE, kind="cli")
     project.edit(
         "pyproject.toml",
@@ -83,8 +83,8 @@ def test_each_library_that_is_not_declared_is_named_with_the_line_to_add(
         ("libpq.so.5", "psycopg2", "libpq", 'libpq = "*"'),
         ("libstdc++.so.6", "greenlet", "libstdc++", '"libstdc++" = "*"'),
     ]
-    mended = (compiled.project.folder / "pyproject.toml").read_text().splitlines()
-    assert all(line in mended for *_, line in found)
+    fixed = (compiled.project.folder / "pyproject.toml").read_text().splitlines()
+    assert all(line in fixed for *_, line in found)
 
 
 @pytest.mark.parametrize("runtime", ["minimal", "full"])
@@ -134,7 +134,7 @@ def pinned(make: Make) -> Callable[[str], Made]:
 
 @pytest.fixture(scope="module")
 def served(pinned: Callable[[str], Made]) -> list[str]:
-    """Return the versions of libffi-dev that are to be had, the oldest first."""
+    """Return the versions of libffi-dev that are available, the oldest first."""
     project = pinned("*")
     run = ("run", "--rm", project.variables["PYTHON_IMAGE"])
     policy = project.docker(*run, "apk", "policy", "--no-cache", "libffi-dev")

@@ -8,7 +8,7 @@ import pytest
 from support import SupportError, alpine, docker, images
 from support.alpine import server, wheels
 from support.paths import alone
-from tests.docker.conftest import wait_until
+from tests.docker.projects import wait_until
 from tests.families import needed_by
 
 VERSION = "3.13"

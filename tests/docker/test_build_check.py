@@ -8,7 +8,7 @@ import pytest
 
 from support import docker
 from support.images import Layout
-from tests.docker.conftest import base_image
+from tests.docker.projects import base_image
 from tests.render.combinations import Renderer, every_row
 
 

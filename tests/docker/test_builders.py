@@ -8,7 +8,7 @@ import pytest
 
 from support import builder, waiting
 from support.transfer import Registry, registry
-from tests.docker.conftest import Made, Make, free_port
+from tests.docker.projects import Made, Make, free_port
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +42,20 @@ def shown(project: Made, stage: str = "production") -> str:
 
 
 def test_what_is_tagged_holds_the_last_edit(project: Made) -> None:
-    """What is tagged, tested, measured and run is what was built last."""
+    """What is tagged and run is what was built last."""
     for greeting in ("first", "second"):
         greet(project, greeting)
         project.session("docker_prod")
         assert shown(project) == greeting
+
+
+@pytest.mark.proofs
+def test_what_is_tested_and_measured_holds_the_last_edit(project: Made) -> None:
+    greet(project, "tested")
     assert "2 passed" in project.session("docker_test", "-q")
-    assert shown(project, "test") == "second"
+    assert shown(project, "test") == "tested"
     assert "production" in project.session("docker_size")
+    assert shown(project) == "tested"
 
 
 def test_what_is_pushed_is_what_is_loaded(project: Made, store: Registry) -> None:
@@ -92,7 +98,7 @@ def test_what_compose_builds_is_loaded(project: Made) -> None:
             {"BUILD_OPTIONS": "--platform=linux/amd64,linux/arm64"},
             "An image for several platforms cannot be loaded into this engine.",
         ),
-        ({"PYTHON_IMAGE": "seedpod/only-here:1"}, "which sees registries alone."),
+        ({"PYTHON_IMAGE": "seedpod/only-here:1"}, "it sees only registries."),
     ],
     ids=["no builder", "platforms", "base image"],
 )

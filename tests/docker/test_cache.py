@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.docker.conftest import Made, Make
+from tests.docker.projects import Made, Make
 
 
 @pytest.fixture(scope="module")

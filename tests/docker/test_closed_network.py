@@ -12,7 +12,7 @@ import pytest
 import trustme
 from poetry.repositories.pypi_repository import PyPiRepository
 
-from tests.docker.conftest import Made
+from tests.docker.projects import Made
 
 HOST = "index.test"
 PASSWORD = "p&ss$w'rd"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.images import Layout
-from tests.docker.conftest import Made, Make, fetch, wait_until
+from tests.docker.projects import Made, Make, fetch, wait_until
 
 # Numbers of a user: root, macOS's first, Linux's first, nobody, and one that Debian's base image
 # gives to a user of its own.

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from support import SupportError
-from tests.docker.conftest import Made, Make, fetch, free_port, wait_until
+from tests.docker.projects import Made, Make, fetch, free_port, wait_until
 
 DEBUG = "docker-compose.yml:docker-compose.debug.yml"
 # What stands in the endpoint for the debugger to read, and the line on which it stops.

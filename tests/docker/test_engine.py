@@ -11,12 +11,13 @@ import pytest
 
 from support import SupportError, builder, debian, docker, engine, waiting
 from support.paths import cache
-from tests.docker.conftest import Make
+from tests.docker.projects import Make
 
 BUILDS, SIDE_BY_SIDE = 100, 5
 START_SECONDS = 60
 
 
+@pytest.mark.proofs
 def test_an_engine_that_builds_leaves_the_network_of_the_other_alone(built: Make) -> None:
     """Or nothing could be built or run on that one any more."""
     project = built()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.conftest import Made, Make
+from tests.docker.projects import Made, Make
 
 
 @pytest.fixture(scope="module", params=["web", pytest.param("cli", marks=pytest.mark.proofs)])

@@ -5,7 +5,7 @@ import pytest
 from support import images
 from support.images import Layout
 from support.paths import alone
-from tests.docker.conftest import PYTHON_VERSION, Make, base_image
+from tests.docker.projects import PYTHON_VERSION, Make, base_image
 from tests.families import needed_by
 
 

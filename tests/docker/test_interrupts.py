@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.conftest import Made, Make, fetch, wait_until
+from tests.docker.projects import Made, Make, fetch, wait_until
 
 # Long enough for every signal, and no test waits for its end.
 SLEEP = "import time\n\n\ndef test_slow() -> None:\n    time.sleep(120)\n"

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from support.images import Layout
-from tests.docker.conftest import Made, Make
+from tests.docker.projects import Made, Make
 
 LIST_MODULES = """
 import json, os, sysconfig

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.docker.conftest import Made, Make, fetch, free_port
+from tests.docker.projects import Made, Make, fetch, free_port
 
 # What the overlay tells to write into .env of each project.
 SETTINGS = """\

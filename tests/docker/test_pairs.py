@@ -11,8 +11,8 @@ from support import images
 from support.alpine import wheels
 from support.images import Layout
 from support.sizes import measure
-from tests.docker.conftest import Made, Make, fetch
-from tests.render.conftest import Answers, choices, label, pairwise
+from tests.docker.projects import Made, Make, fetch
+from tests.render.questions import Answers, choices, label, pairwise
 
 # Where tests run, and under which licence, changes nothing of how an image is built.
 RELEVANT = ("kind", "python_version", "base", "runtime", "services")

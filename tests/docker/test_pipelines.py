@@ -26,7 +26,7 @@ import pytest
 import yaml
 
 from support import transfer
-from tests.docker.conftest import Made, Make
+from tests.docker.projects import Made, Make
 from tests.families import needed_by
 
 VERSION = "1.2.3"

@@ -8,7 +8,7 @@ import pytest
 
 from support import sizes
 from support.images import Layout
-from tests.docker.conftest import HARDENED, Made, Make, fetch, wait_until
+from tests.docker.projects import HARDENED, Made, Make, fetch, wait_until
 
 FORBIDDEN_MODULES = ("pip", "poetry", "uv", "pytest", "mypy", "ensurepip", "setuptools")
 FORBIDDEN_PROGRAMS = ("pip", "pip3", "poetry", "uv", "gcc", "cc", "make", "git", "curl")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.conftest import Made, Make, cache_mounts, wait_until
+from tests.docker.projects import Made, Make, cache_mounts, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_a_lock_that_does_not_fit_is_refused_before_anything_is_built(fresh: Mad
     output = fresh.refused("docker_prod")
     assert "poetry.lock does not fit the dependencies that pyproject.toml declares" in output
     assert "Run `nox -s lock`" in output
-    assert "docker/explain.py" not in output
+    assert "[internal] load build definition" not in output
 
 
 def test_a_build_without_nox_refuses_the_same(fresh: Made) -> None:
@@ -53,7 +53,7 @@ def test_without_an_engine_it_says_so(project: Made) -> None:
 
 def test_a_base_image_that_cannot_be_had_is_named(project: Made) -> None:
     output = project.refused("docker_prod", PYTHON_IMAGE="localhost:1/none:1")
-    assert "The base image localhost:1/none:1 cannot be had." in output
+    assert "The base image localhost:1/none:1 cannot be pulled." in output
     assert "PYTHON_IMAGE" in output
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.docker.conftest import Made, Make, fetch
+from tests.docker.projects import Made, Make, fetch
 
 # Compose reads this file by itself.
 OVERRIDE = "docker-compose.override.yml"
@@ -95,7 +95,7 @@ def test_the_application_does_not_start_beside_a_service_that_is_not_ready(
 ) -> None:
     (shop.folder / OVERRIDE).write_text(DEAD_REDIS)
     output = shop.refused("up", "--detach", PORT=port)
-    assert "The service redis does not become ready. Start it alone" in output
+    assert "The service redis does not become ready. Start only it" in output
     running = shop.run("docker", "compose", "ps", "--services", "--status=running").stdout
     assert shop.name not in running.split()
 

@@ -7,7 +7,7 @@ import pytest
 
 from support import docker, images, services
 from support.paths import alone
-from tests.docker.conftest import wait_until
+from tests.docker.projects import wait_until
 from tests.families import needed_by
 
 PASSWORD = "not a secret"

@@ -2,7 +2,7 @@
 
 import shutil
 
-from tests.docker.conftest import Made, Make
+from tests.docker.projects import Made, Make
 
 
 def test_the_tests_run_in_the_image_against_the_installed_package(fresh: Made) -> None:
@@ -40,7 +40,7 @@ def test_nothing_that_serves_development_reaches_production(make: Make) -> None:
         shutil.rmtree(project.folder / name)
     for path in (*project.folder.glob("docker-compose*.yml"), project.folder / ".env.example"):
         path.unlink()
-    (project.folder / "docker/wait_for.py").unlink()
+    (project.folder / "docker/bin/wait_for.py").unlink()
     project.edit("pyproject.toml", '    "debugpy>=1.8",\n', "")
     project.session("lock")
     project.session("docker_prod")

@@ -7,69 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.conftest import COMPILED, WHEELS, Made, Twin, export
+from tests.docker.declarations import COMPILED, WHEELS
+from tests.docker.projects import HARDENED, Made, Twin, export
 
-# For each distribution with extension modules: the libraries outside the environment that its files
-# need by the derivation, and those that a process has which imports its modules. Both are without
-# what the process gets from other distributions and from the standard library.
-COMPARE = """
-import importlib.machinery, importlib.metadata, json, os, subprocess, sys
-from pathlib import Path
-sys.path.append("/docker")
-import elf, system_report
-
-IMPORT = '''
-import importlib, json, os, sys
-before, *modules = sys.argv[1:]
-if before:
-    os.environ["PSYCOPG_IMPL"] = before
-    import psycopg
-refused = []
-for module in modules:
-    try:
-        importlib.import_module(module)
-    except ImportError:
-        refused.append(module)
-mapped = {os.path.realpath(line.split()[5]) for line in open("/proc/self/maps") if ".so" in line}
-specs = [(name, getattr(module, "__spec__", None)) for name, module in sys.modules.items()]
-origins = {name: spec.origin or "" for name, spec in specs if spec}
-print(json.dumps([refused, sorted(mapped), origins]))
-'''
-ENVIRONMENT = Path("/opt/venv")
-SUFFIXES = tuple(importlib.machinery.EXTENSION_SUFFIXES)
-
-def load(before, *modules):
-    command = [sys.executable, "-c", IMPORT, before, *modules]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-
-def names(paths, folder):
-    for path in paths:
-        parts = path.relative_to(folder).with_name(path.name.split(".")[0]).parts
-        if path.name.endswith(SUFFIXES) and all(map(str.isidentifier, parts)):
-            yield ".".join(parts)
-
-native = {file.path: file for file in system_report.native_files(ENVIRONMENT)}
-linker = elf.Linker.of_this_system(native)
-(folder,) = ENVIRONMENT.glob("lib/python3*/site-packages")
-compared = {}
-for distribution in importlib.metadata.distributions(path=[str(folder)]):
-    paths = {Path(os.path.normpath(folder / file)) for file in distribution.files or ()}
-    own = {path: native[path] for path in paths & native.keys()}
-    if own:
-        modules = sorted(names(own, folder))
-        implementation = distribution.name.partition("psycopg-")[2]
-        refused, mapped, origins = load(implementation, *modules)
-        others = [x for x, path in origins.items() if ".so" in path and Path(path) not in own]
-        also = {*load("", *others)[1], *(path for path in mapped if path.startswith("/opt/venv/"))}
-        derived = {os.path.realpath(path) for path in elf.closure(own.values(), linker).found}
-        compared[distribution.name] = {
-            "modules": modules,
-            "refused": refused,
-            "mapped": sorted({*mapped} - also),
-            "derived": sorted({x for x in derived if not x.startswith("/opt/venv/")} - also),
-        }
-print(json.dumps(compared))
-"""
+PROGRAM = Path(__file__).parent / "programs/compare_libraries.py"
 # They want Tcl and psutil, which are not there, from Python: the linker has loaded them before.
 REFUSED = {
     "PIL._imagingtk",
@@ -96,9 +37,12 @@ LEFT_OUT = {
 @pytest.fixture(scope="module")
 def compared(compiled: Made) -> dict[str, dict[str, list[str]]]:
     """Return what is derived and what is loaded, by the distributions' names."""
-    programs = f"--volume={compiled.folder}/docker:/docker:ro"
+    run = ("run", "--rm", "--network=none", *HARDENED, "--env=PYTHONPATH=/docker")
+    programs = f"--volume={compiled.folder}/docker/image:/docker:ro"
+    program = f"--volume={PROGRAM}:/program.py:ro"
+    image = ("--entrypoint=python3", f"{compiled.name}:full", "/program.py")
     found: dict[str, dict[str, list[str]]]
-    found = json.loads(compiled.python(COMPARE, "full", programs))
+    found = json.loads(compiled.docker(*run, programs, program, *image))
     return {name.lower().replace("_", "-"): result for name, result in found.items()}
 
 

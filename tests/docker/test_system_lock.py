@@ -7,15 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.docker.conftest import (
-    DECLARED_SETTINGS,
-    Made,
-    Make,
-    Twin,
-    build_runtimes,
-    declare,
-    installed,
-)
+from tests.docker.declarations import DECLARED_SETTINGS, build_runtimes, declare, installed
+from tests.docker.projects import Made, Make, Twin
 
 OTHER_RELEASE = """
 [[image]]

@@ -9,17 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.conftest import (
+from tests.docker.declarations import RUNTIMES, build_runtimes, declare, installed
+from tests.docker.projects import (
     HARDENED,
-    RUNTIMES,
     Made,
     Make,
     Twin,
-    build_runtimes,
     cache_mounts,
-    declare,
     export,
-    installed,
     service_image,
     wait_until,
 )
@@ -174,7 +171,7 @@ def test_installing_again_downloads_nothing(declared: Made, twin: Twin) -> None:
     project = twin(declared)
     with cache_mounts():
         for _ in range(2):
-            for program in ("python3 -B /docker/install.py", "sh /docker/online.sh uv"):
+            for program in ("python3 /docker/install_system.py", "    install-locked"):
                 project.edit("Dockerfile", program, f"ATTEMPT={unique()} {program}")
             output = project.session("docker_prod", "--build-arg=RUNTIME=full")
     assert executed(output) >= {"build-system", "runtime", "dependencies"}

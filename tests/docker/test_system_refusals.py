@@ -1,8 +1,8 @@
-"""Declarations that cannot be had: one sentence on what is wrong, and nothing is lost or built."""
+"""Declarations that cannot be met: one sentence on what is wrong, and nothing is lost or built."""
 
 import pytest
 
-from tests.docker.conftest import Made, Twin
+from tests.docker.projects import Made, Twin
 
 SECTION = "[tool.sys.debian13.dependencies]"
 
@@ -20,7 +20,7 @@ def refusal(project: Made, session: str) -> str:
             "tool.sys.debian13",
             "tool.sys.debian12",
             "The base image is debian13, and pyproject.toml declares system packages for debian12 "
-            "alone. Add [tool.sys.debian13.dependencies], with what [tool.sys.debian12] lists by "
+            "only. Add [tool.sys.debian13.dependencies], with what [tool.sys.debian12] lists by "
             "that release's names, or choose another base image.",
         ),
         (
@@ -82,7 +82,7 @@ def test_what_no_image_has_to_tell_is_refused_before_anything_is_built(
     output = project.refused("docker_prod")
     (said,) = [line for line in output.splitlines() if line.startswith("System packages: ")]
     assert part in said
-    assert "docker/explain.py" not in output
+    assert "[internal] load build definition" not in output
 
 
 @pytest.mark.parametrize("session", ["docker_dev", "docker_test", "sys_check", "sys_lock"])

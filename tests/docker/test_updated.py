@@ -1,35 +1,58 @@
 """A project as old as the template itself is updated to the present, builds, and passes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from support.images import Layout
-from tests.docker.conftest import Made, base_image
-from tests.update.history import FIRST, PRESENT, History, Isolate, conflicts, gather, release
+from tests.docker.projects import Made, base_image
+from tests.update.history import (
+    FIRST,
+    FLAT,
+    PRESENT,
+    History,
+    Isolate,
+    conflicts,
+    flat,
+    gather,
+    release,
+    releases,
+)
 
 LATER = "9999.1.0"
 CHANGELOG = f"# Changelog\n\n## {LATER}\n\nWhat owners do: nothing.\n\n## {PRESENT}\n\nOld.\n"
 
 
+# Of the flat layout: what an owner may have edited, and the text that comes to its end.
+EDITED = {
+    "docker/explain.py": "# Mine\n",
+    "docker/stdlib-exclude.txt": "sqlite3/*\n",
+}
+
+
 @pytest.fixture
-def project(
+def make_old(
     working_tree: Path, isolated: Isolate, client: dict[str, str], prefix: str, tmp_path: Path
-) -> Made:
-    """Return a project of the present template, which has a later release with one more line."""
-    template = gather(working_tree, tmp_path / "template", isolated)
-    history = History(template, tmp_path, isolated)
-    folder = history.project(tmp_path, PRESENT, project_name=f"{prefix}renewed")
-    project = Made(folder, {**client, "PYTHON_IMAGE": base_image(Layout.DEBIAN, client)})
-    project.session("lock")
-    history.commit(folder)
-    (template / "CHANGELOG.md").write_text(CHANGELOG)
-    ignored = template / "template/.gitignore"
-    ignored.write_text(f"*.later\n{ignored.read_text()}")
-    with pytest.MonkeyPatch.context() as patch:
-        isolated(patch)
-        release(template, LATER)
-    return project
+) -> Callable[[str], Made]:
+    """Return a function that makes a project of a version; the template has a later release."""
+
+    def make_old(version: str) -> Made:
+        template = gather(working_tree, tmp_path / "template", isolated, flat())
+        history = History(template, tmp_path, isolated)
+        folder = history.project(tmp_path, version, project_name=f"{prefix}renewed")
+        project = Made(folder, {**client, "PYTHON_IMAGE": base_image(Layout.DEBIAN, client)})
+        project.session("lock")
+        history.commit(folder)
+        (template / "CHANGELOG.md").write_text(CHANGELOG)
+        ignored = template / "template/.gitignore"
+        ignored.write_text(f"*.later\n{ignored.read_text()}")
+        with pytest.MonkeyPatch.context() as patch:
+            isolated(patch)
+            release(template, LATER)
+        return project
+
+    return make_old
 
 
 def commit(project: Made) -> None:
@@ -38,20 +61,35 @@ def commit(project: Made) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_a_later_template_is_announced_taken_over_and_tested(project: Made) -> None:
+def test_a_later_template_is_announced_taken_over_and_tested(
+    make_old: Callable[[str], Made],
+) -> None:
+    """By the old noxfile, which is in memory while its programs move to other folders."""
+    project = make_old(FLAT)
+    for name, text in EDITED.items():
+        path = project.folder / name
+        path.write_text(path.read_text() + text)
+    commit(project)
     check = project.run("nox", "--session", "template_check")
     assert check.returncode == 2, check.stdout
     output = project.session("template_update")
     assert f"## {LATER}" in output
-    assert "Old." not in output
+    assert "kept, because you edited it; the template no longer has it: docker/explain.py" in output
     assert "2 passed" in output
     assert (project.folder / ".gitignore").read_text().startswith("*.later\n")
+    for name, text in EDITED.items():
+        assert (project.folder / name).read_text().endswith(text)
+    programs = {path.name for path in (project.folder / "docker").glob("*.py")}
+    assert programs == {"explain.py", "template_update.py", "updates.py"}
     assert "without uncommitted changes" in project.refused("template_update")
     commit(project)
     assert project.run("nox", "--session", "template_check").returncode == 0
 
 
-def test_an_update_that_meets_an_edit_ends_with_file_and_line(project: Made) -> None:
+def test_an_update_that_meets_an_edit_ends_with_file_and_line(
+    make_old: Callable[[str], Made],
+) -> None:
+    project = make_old(PRESENT)
     ignored = project.folder / ".gitignore"
     ignored.write_text(f"*.mine\n{ignored.read_text()}")
     commit(project)
@@ -64,7 +102,8 @@ def test_an_update_that_meets_an_edit_ends_with_file_and_line(project: Made) -> 
 def test_a_project_of_the_first_template_builds_and_passes_when_it_is_updated(
     working_tree: Path, isolated: Isolate, client: dict[str, str], prefix: str, tmp_path: Path
 ) -> None:
-    history = History(gather(working_tree, tmp_path / "template", isolated), tmp_path, isolated)
+    template = gather(working_tree, tmp_path / "template", isolated, releases())
+    history = History(template, tmp_path, isolated)
     folder = history.project(tmp_path, FIRST, project_name=f"{prefix}updated")
     project = Made(folder, {**client, "PYTHON_IMAGE": base_image(Layout.DEBIAN, client)})
     project.session("lock")

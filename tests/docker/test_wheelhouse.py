@@ -19,7 +19,7 @@ from poetry.repositories.pypi_repository import PyPiRepository
 
 from support.alpine import server
 from support.images import Layout
-from tests.docker.conftest import Made, Make, fetch
+from tests.docker.projects import Made, Make, fetch
 
 USER = 1000
 # Root does without everything but the right to reach the engine's socket and client.
@@ -48,7 +48,7 @@ OFFLINE_STEP = (
     "RUN --network=none \\\n"
     "    --mount=type=bind,from=selection,source=/selection/wheels/{},target=/wheels \\\n"
 )
-SUMMARY = r"wheels: (\d+) built, (\d+) taken from the index, (\d+) there\."
+SUMMARY = r"wheels: (\d+) built, (\d+) taken from the index, (\d+) kept\."
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def add(project: Made, package: str) -> None:
 
 
 def made(output: str) -> tuple[int, ...]:
-    """Return how many wheels were built, taken from the index and there, by the report."""
+    """Return how many wheels were built, taken from the index and kept, by the report."""
     found = re.search(SUMMARY, output)
     assert found, output
     return tuple(map(int, found.groups()))
@@ -223,7 +223,7 @@ def test_what_setup_programs_import_without_asking_is_built_and_installed_first(
         done = project.run("nox", "--session", "docker_wheels", **network)
         assert done.returncode != 0
         assert "ModuleNotFoundError: No module named 'seedpod_stone'" in done.stdout
-        reason = r"^Wheels: seedpod-arch==\S+ .*cannot be compiled\. Mend what pip reported\.$"
+        reason = r"^Wheels: seedpod-arch==\S+ .*cannot be compiled\. Fix what pip reported\.$"
         assert re.search(reason, done.stdout, flags=re.M)
     line = 'build-first = ["seedpod-stone"]'
     project.edit("pyproject.toml", "[tool.sys]\n", f"{line}\n[tool.sys]\n")

@@ -21,7 +21,7 @@ import yaml
 from jinja2 import meta
 from jinja2.sandbox import SandboxedEnvironment
 
-from tests.render.conftest import Answers, ComposeLoader, choices
+from tests.render.questions import Answers, ComposeLoader, choices
 
 ANSWERS_FILE = ".copier-answers.yml"
 # Theirs are the only braces that a project may keep.
@@ -69,16 +69,24 @@ class Renderer:
             **options,
         )
         self._compiled: dict[str, jinja2.Template] = {}
+        self._contents: dict[str, bytes] = {}
         self._questions = {name: value for name, value in settings.items() if name[0] != "_"}
         root = template / settings["_subdirectory"]
         paths = sorted(path for path in root.rglob("*") if path.is_file())
         self._sources = [self._source(path, root) for path in paths]
 
-    def files(self, answers: Answers) -> dict[str, str]:
+    def files(self, answers: Answers, folder_name: str = "myapp") -> dict[str, str]:
         """Return the digest of each file that these answers give, but for Copier's own record."""
-        context = self._context(answers)
+        context = self._context(answers, folder_name)
         made = (self._render(source, context) for source in self._sources)
         return {item[0]: item[1] for item in made if item and item[0] != ANSWERS_FILE}
+
+    def write(self, answers: Answers, folder: Path) -> None:
+        """Make a project in a folder, but for Copier's own record."""
+        for name, digest in self.files(answers, folder.name).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self._contents[digest])
 
     def _source(self, path: Path, root: Path) -> Source:
         name, content = path.relative_to(root).as_posix(), path.read_bytes()
@@ -87,13 +95,13 @@ class Renderer:
         variables = set[str]().union(*map(meta.find_undeclared_variables, trees))
         return Source(name, content, tuple(sorted(variables)))
 
-    def _context(self, answers: Answers) -> dict[str, Any]:
+    def _context(self, answers: Answers, folder_name: str) -> dict[str, Any]:
         """Return what templates see: the answers, and the defaults of all other questions."""
         context: dict[str, Any] = {
             "_copier_answers": {},
             "_copier_conf": {"answers_file": ANSWERS_FILE},
             "_copier_operation": "copy",
-            "_folder_name": "myapp",
+            "_folder_name": folder_name,
         }
         for name, question in self._questions.items():
             value = answers.get(name, question.get("default"))
@@ -121,7 +129,9 @@ class Renderer:
             content = self._fill(content.decode(), context).encode()
         name = "/".join(parts)
         examine(name, content)
-        return name, hashlib.sha256(content).hexdigest()
+        digest = hashlib.sha256(content).hexdigest()
+        self._contents[digest] = content
+        return name, digest
 
     def _fill(self, text: str, context: Mapping[str, Any]) -> str:
         if text not in self._compiled:

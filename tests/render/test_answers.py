@@ -7,12 +7,14 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.render.conftest import TOOLS, check, choices, load_compose
+from tests.render.combinations import Renderer
+from tests.render.questions import TOOLS, check, choices, load_compose
 
 Copy = Callable[..., Path]
 
@@ -236,7 +238,8 @@ def test_a_description_survives_in_every_place(draft: Copy, tmp_path: Path, text
     assert stored["description"] == text
     module = ast.parse((project / "src/myapp/__init__.py").read_text(encoding="utf-8"))
     assert (ast.get_docstring(module, clean=False) or "").startswith(text)
-    check_style(project)
+    for command in (["check"], ["format", "--check"]):
+        check([str(TOOLS / "ruff"), *command, "--no-cache", "."], project)
 
 
 @pytest.mark.parametrize("name", AUTHORS)
@@ -249,8 +252,11 @@ def test_an_author_survives_in_every_place(draft: Copy, tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", AUTHORS)
-def test_the_build_backend_takes_every_author(draft: Copy, tmp_path: Path, name: str) -> None:
-    project = draft(tmp_path / "myapp", author_name=name)
+def test_the_build_backend_takes_every_author(
+    renderer: Renderer, tmp_path: Path, name: str
+) -> None:
+    project = tmp_path / "myapp"
+    renderer.write({"author_name": name}, project)
     program = "from poetry.core.masonry.api import build_wheel; build_wheel('.')"
     built = subprocess.run(
         [sys.executable, "-c", program], cwd=project, capture_output=True, text=True, check=False
@@ -258,15 +264,18 @@ def test_the_build_backend_takes_every_author(draft: Copy, tmp_path: Path, name:
     assert built.returncode == 0, built.stderr
 
 
-@pytest.mark.parametrize("services", choices()["services"])
-@pytest.mark.parametrize("kind", choices()["kind"])
-@pytest.mark.parametrize("name", ["a", "inventory-service-of-the-north-team"])
 def test_a_name_of_any_length_leaves_the_project_formatted(
-    draft: Copy, tmp_path: Path, name: str, kind: str, services: str
+    renderer: Renderer, tmp_path: Path
 ) -> None:
-    project = draft(tmp_path / name, kind=kind, services=services)
-    check_style(project)
-    check([str(TOOLS / "yamllint"), "--strict", "."], project)
+    names = ("a", "inventory-service-of-the-north-team")
+    rows = product(names, choices()["kind"], choices()["services"])
+    for number, (name, kind, services) in enumerate(rows):
+        answers = {"project_name": name, "kind": kind, "services": services}
+        renderer.write(answers, tmp_path / str(number))
+    for command in (["check"], ["format", "--check"]):
+        check([str(TOOLS / "ruff"), *command, "--no-cache", "."], tmp_path)
+    configuration = f"--config-file={tmp_path}/0/.yamllint.yaml"
+    check([str(TOOLS / "yamllint"), "--strict", configuration, "."], tmp_path)
 
 
 @pytest.mark.parametrize("name", ["null", "true", "on", "yes", "e3"])
@@ -282,9 +291,3 @@ def test_a_name_that_is_a_word_of_yaml_stays_text(
     assert compose["services"][name]["image"] == f"{name}:development"
     stored = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
     assert stored["project_name"] == name
-
-
-def check_style(project: Path) -> None:
-    """Hold a project against its own style."""
-    for command in (["check"], ["format", "--check"]):
-        check([sys.executable, "-m", "ruff", *command, "--no-cache", "."], project)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.conftest import git
-from tests.render.conftest import Answers, choices, label, load_compose, services
+from tests.render.questions import Answers, choices, label, load_compose, services
 
 # The names differ, so that one in the place of the other shows.
 PROJECT, PACKAGE = "corner-shop", "till"
@@ -121,7 +121,7 @@ def test_the_settings_of_the_application_are_those_that_compose_sets(
     project: Path, compose: dict[str, Any], answers: Answers
 ) -> None:
     if not services(answers):
-        assert not list(project.rglob("settings.py"))
+        assert not list((project / "src").rglob("settings.py"))
         return
     source = (project / "src" / PACKAGE / "settings.py").read_text(encoding="utf-8")
     [prefix] = re.findall(r'env_prefix="(\w+)"', source)
@@ -150,7 +150,7 @@ def test_compose_builds_as_nox_does(project: Path, compose: dict[str, Any], own:
     # Without a target the last stage is built.
     assert service["build"].get("target", stages[-1]) == stage
     assert service["build"]["args"].keys() == set(
-        constant(project / "noxfile.py", "BUILD_ARGUMENTS")
+        constant(project / "docker/host/engine.py", "BUILD_ARGUMENTS")
     )
     secrets = set(re.findall(r"--mount=type=secret,id=(\S+)", dockerfile))
     assert set(service["build"]["secrets"]) == secrets == compose["secrets"].keys()

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.conftest import Copy
-from tests.render.conftest import TOOLS, check, choices
+from tests.render.questions import TOOLS, check, choices
 from tests.render.test_versions import repository_pins
 
 GITHUB = ".github/workflows/ci.yml"

@@ -6,14 +6,14 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from tests.render.conftest import TOOLS, check, load_compose
+from tests.render.questions import TOOLS, check, load_compose
 
 
 def test_every_python_file_is_one_for_the_chosen_version(
@@ -84,27 +84,98 @@ def test_each_stage_with_a_budget_is_in_the_dockerfile(project: Path) -> None:
         assert f" AS {stage}\n" in dockerfile
 
 
-def test_every_file_that_the_dockerfile_copies_gets_past_dockerignore(project: Path) -> None:
-    """The allow-list names folders and files; a copied path is one of them or lies below one."""
+def test_every_file_that_the_dockerfile_reads_gets_past_dockerignore(project: Path) -> None:
+    """Copied or mounted: the allow-list names it or a folder above it."""
     lines = (project / ".dockerignore").read_text(encoding="utf-8").splitlines()
     allowed = [line[1:].rstrip("/") for line in lines if line.startswith("!")]
-    for line in (project / "Dockerfile").read_text(encoding="utf-8").splitlines():
-        words = [word for word in line.split() if not word.startswith("--")]
-        if words[:1] == ["COPY"] and "--from=" not in line:
-            for source in words[1:-1]:
-                name = source.replace("[", "").replace("]", "").split("/")[0]
-                assert name in allowed, line
-
-
-def test_every_program_in_the_image_has_the_modules_that_it_imports(project: Path) -> None:
-    """A stage gets the programs that it runs, and an edit of another one does not rebuild it."""
-    modules = {path.stem for path in project.glob("docker/*.py")}
     dockerfile = (project / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
-    instructions = [line for line in dockerfile.splitlines() if line.startswith("COPY docker/")]
-    assert instructions
-    for instruction in instructions:
-        copied = {Path(word).stem for word in instruction.split() if word.endswith(".py")}
-        for name in copied:
-            source = (project / "docker" / f"{name}.py").read_text(encoding="utf-8")
+    sources = [
+        source
+        for line in re.findall(r"^COPY (?!.*--from=)(.*)$", dockerfile, flags=re.MULTILINE)
+        for source in line.split()[:-1]
+        if not source.startswith("--")
+    ]
+    sources += re.findall(r"--mount=type=bind,source=([^,\s]+)", dockerfile)
+    assert len(sources) > 10
+    for source in sources:
+        path = PurePosixPath(re.sub(r"\[(.)\]", r"\1", source))
+        assert any(x.match(name) for x in (path, *path.parents) for name in allowed), source
+
+
+def modules(folder: Path) -> set[str]:
+    """Return the names of the modules in a folder."""
+    return {path.stem for path in folder.glob("*.py")}
+
+
+def test_what_runs_on_the_host_and_in_images_are_two_worlds(project: Path) -> None:
+    """Sessions have no package manager, and builds no Docker; a name means one thing."""
+    image, host = project / "docker/image", project / "docker/host"
+    assert not modules(image) & modules(host)
+    # Those that have packaging run with the Python of /opt/tools.
+    known = {*sys.stdlib_module_names, "packaging"}
+    for folder in (image, host, project / "docker/bin"):
+        for path in folder.glob("*.py"):
+            source = path.read_text(encoding="utf-8")
             imported = re.findall(r"^\s*(?:import|from) (\w+)", source, flags=re.MULTILINE)
-            assert modules.intersection(imported) <= copied, instruction
+            assert {*imported} <= known | modules(folder), path
+
+
+def test_programs_in_images_need_nothing_but_the_standard_library(project: Path) -> None:
+    """But for what says which wheels fit: that is packaging's, which the image's tools have."""
+    with_packaging = {
+        path.stem
+        for path in (project / "docker/image").glob("*.py")
+        if "packaging" in path.read_text(encoding="utf-8")
+    }
+    assert with_packaging == {"make_wheels", "select_wheels", "wheelhouse"}
+
+
+def test_the_guide_to_docker_names_each_of_its_files(project: Path) -> None:
+    """A line for each file, under the heading of its folder."""
+    text = (project / "docker/README.md").read_text(encoding="utf-8")
+    listed = set()
+    for section in re.split(r"^## ", text, flags=re.MULTILINE):
+        folder = re.match(r"(\w+)/:", section)
+        for row in re.findall(r"^\| (`.*?) \|", section, flags=re.MULTILINE):
+            names = re.findall(r"`([^`]+)`", row)
+            listed |= {f"{folder[1]}/{name}" if folder else name for name in names}
+    there = {
+        path.relative_to(project / "docker").as_posix()
+        for path in (project / "docker").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert listed == there - {"README.md"}
+
+
+HOSTILE = """
+[tool.ruff]
+line-length = 60
+indent-width = 2
+{exclude}
+
+[tool.ruff.format]
+quote-style = "single"
+
+[tool.ruff.lint]
+select = ["ALL"]
+"""
+
+
+def test_a_style_of_the_owners_never_touches_files_of_the_template(
+    draft: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Else each update would conflict with what the hooks of ``lint`` have reformatted."""
+    project = draft(tmp_path / "project")
+    pyproject = project / "pyproject.toml"
+    text = pyproject.read_text(encoding="utf-8")
+    before, _, rest = text.partition("[tool.ruff]")
+    exclude = re.findall(r"^extend-exclude = .*$", rest, flags=re.MULTILINE)
+    pyproject.write_text(before + HOSTILE.format(exclude=exclude[0]), encoding="utf-8")
+    owned = [project / "noxfile.py", *(project / "docker").rglob("*.py")]
+    texts = [path.read_bytes() for path in owned]
+    names = [path.relative_to(project).as_posix() for path in owned]
+    ruff = str(TOOLS / "ruff")
+    for _ in range(2):
+        check([ruff, "check", "--no-cache", "--force-exclude", "--fix", *names], project)
+        check([ruff, "format", "--no-cache", "--force-exclude", *names], project)
+    assert [path.read_bytes() for path in owned] == texts

@@ -104,7 +104,7 @@ def test_what_reads_wheels_in_the_image_is_tested_with_the_same_packaging() -> N
 
 
 def test_the_choices_of_python_are_those_that_the_locks_are_tested_with() -> None:
-    source = (REPOSITORY / "tests/unit/test_requirements.py").read_text(encoding="utf-8")
+    source = (REPOSITORY / "tests/unit/test_poetry_lock.py").read_text(encoding="utf-8")
     found = re.search(r"^PYTHONS = (\[.*?\])", source, flags=re.MULTILINE | re.DOTALL)
     assert found
     tested = {version.rpartition(".")[0] for version in ast.literal_eval(found.group(1))}
@@ -120,7 +120,9 @@ def test_a_stand_in_image_exists_for_the_default_python_on_each_base() -> None:
 
 def lines() -> Iterator[tuple[str, str]]:
     """Yield each line of copier.yml and the template, after the name of its file."""
-    paths = [path for path in TEMPLATE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    # What tools leave behind here is no part of it.
+    left = {"__pycache__", ".ruff_cache"}
+    paths = [x for x in TEMPLATE.rglob("*") if x.is_file() and not left.intersection(x.parts)]
     for path in (REPOSITORY / "copier.yml", *paths):
         for line in path.read_text(encoding="utf-8").splitlines():
             yield path.name, line

@@ -23,6 +23,7 @@ NULL, NEEDED, STRTAB, RPATH, RUNPATH = 0, 1, 5, 15, 29
 BASE = 0x40_0000
 
 MakeElf = Callable[..., Path]
+Exports = Callable[[Mapping[str, tuple[str, object]]], list[str]]
 MakeDpkg = Callable[..., Path]
 MakeHouse = Callable[..., Path]
 MakeWheel = Callable[..., Path]
@@ -193,7 +194,7 @@ def make_house() -> MakeHouse:
             for path in wheels
         }
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "wheels.json").write_text(json.dumps(manifest))
+        (folder / "manifest.json").write_text(json.dumps(manifest))
         return folder
 
     return make_house
@@ -223,6 +224,31 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
         return calls
 
     return program
+
+
+@pytest.fixture
+def exports(monkeypatch: pytest.MonkeyPatch) -> Exports:
+    """Return a function after which sessions' programs build nothing and yet get files of stages.
+
+    In: for each stage the name of a file, and what is in it as JSON. The function returns the list
+    that stages are added to when they are built.
+    """
+
+    def exports(files: Mapping[str, tuple[str, object]]) -> list[str]:
+        built: list[str] = []
+
+        def export(stage: str, folder: str, *_: str) -> None:
+            built.append(stage)
+            name, content = files[stage]
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(content))
+
+        monkeypatch.setattr("engine.export", export)
+        monkeypatch.setattr("settings.apply", lambda: None)
+        return built
+
+    return exports
 
 
 @pytest.fixture

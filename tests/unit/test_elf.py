@@ -1,4 +1,4 @@
-"""docker/elf.py reads what the dynamic linker reads, and finds what the dynamic linker finds."""
+"""docker/image/elf.py reads what the dynamic linker reads, and finds what that finds."""
 
 import os
 import re

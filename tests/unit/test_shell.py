@@ -1,6 +1,6 @@
-"""docker/online.sh and docker/poetry.sh hand the settings of a closed network to a command.
+"""docker/bin/online.sh and what goes through it: poetry.sh and install_locked.sh.
 
-Both name fixed folders of the image; the tests run copies in which these are others.
+They name fixed folders of the image; the tests run copies in which these are others.
 """
 
 import os
@@ -8,14 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-PROGRAMS = Path(__file__).resolve().parent.parent.parent / "template/docker"
+PROGRAMS = Path(__file__).resolve().parent.parent.parent / "template/docker/bin"
 SHELLS = [["sh"], ["dash"], ["busybox", "sh"], ["bash", "--posix"]]
 
+Install = Callable[..., int]
 Run = Callable[..., dict[str, str]]
 
 
@@ -26,13 +27,29 @@ def shell(request: pytest.FixtureRequest) -> list[str]:
     return [str(shutil.which(command[0])), *command[1:]]
 
 
-def relocated(name: str, old: str, new: Path) -> Path:
-    """Return a copy of a program in which another folder stands for that of the image."""
+def relocated(name: str, folders: Mapping[str, Path], program: Path) -> Path:
+    """Make a copy of a program in which other folders stand for those of the image; return it."""
     text = (PROGRAMS / name).read_text(encoding="utf-8")
-    assert old in text
-    program = new / name
-    program.write_text(text.replace(old, str(new)), encoding="utf-8")
+    for old, new in folders.items():
+        assert old in text
+        text = text.replace(old, str(new))
+    return command(program, text)
+
+
+def command(program: Path, text: str) -> Path:
+    """Write a program that can be run by its name; return it."""
+    program.write_text(text, encoding="utf-8")
+    program.chmod(0o755)
     return program
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """Return a PATH on which online.sh is a command, as in the image."""
+    folder = tmp_path / "path"
+    folder.mkdir()
+    relocated("online.sh", {"/run/secrets": tmp_path}, folder / "online")
+    return f"{folder}{os.pathsep}{os.defpath}"
 
 
 def environment_of(command: list[str], **variables: str) -> dict[str, str]:
@@ -54,7 +71,7 @@ def online(shell: list[str], tmp_path: Path) -> Run:
     """Return a function that runs online.sh with secrets; it returns what the command gets."""
 
     def run(pip_env: str | None = None, certificates: str | None = None) -> dict[str, str]:
-        program = relocated("online.sh", "/run/secrets", tmp_path)
+        program = relocated("online.sh", {"/run/secrets": tmp_path}, tmp_path / "online")
         for name, text in (("pip.env", pip_env), ("ca.pem", certificates)):
             if text is not None:
                 (tmp_path / name).write_text(text, encoding="utf-8")
@@ -137,7 +154,7 @@ def test_certificates_reach_every_tool_that_goes_online(online: Run, tmp_path: P
 
 
 def test_the_command_keeps_its_arguments_and_its_status(shell: list[str], tmp_path: Path) -> None:
-    program = relocated("online.sh", "/run/secrets", tmp_path)
+    program = relocated("online.sh", {"/run/secrets": tmp_path}, tmp_path / "online")
     command = [*shell, str(program), sys.executable, "-c"]
     code = "import sys; print(sys.argv[1:]); sys.exit(7)"
     arguments = ["two words", "$HOME", "*", ""]
@@ -147,20 +164,16 @@ def test_the_command_keeps_its_arguments_and_its_status(shell: list[str], tmp_pa
 
 
 @pytest.fixture
-def poetry(shell: list[str], tmp_path: Path) -> Run:
+def poetry(shell: list[str], path: str, tmp_path: Path) -> Run:
     """Return a function that runs poetry.sh; it returns what Poetry gets."""
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/poetry").write_text('#!/bin/sh\n# A mock of Poetry.\nexec "$@"\n')
-    (tmp_path / "bin/poetry").chmod(0o755)
+    command(tmp_path / "bin/poetry", '#!/bin/sh\n# A mock of Poetry.\nexec "$@"\n')
     # The Python beside it has the real Poetry, the one of this repository's own tests.
-    (tmp_path / "bin/python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    (tmp_path / "bin/python3").chmod(0o755)
-    program = relocated("poetry.sh", "/opt/poetry", tmp_path)
-    text = program.read_text(encoding="utf-8")
-    program.write_text(text.replace(" /docker/", f" {PROGRAMS}/"), encoding="utf-8")
+    command(tmp_path / "bin/python3", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    program = relocated("poetry.sh", {"/opt/poetry": tmp_path}, tmp_path / "poetry.sh")
 
     def run(**variables: str) -> dict[str, str]:
-        return environment_of([*shell, str(program), "env", "-0"], **variables)
+        return environment_of([*shell, str(program), "env", "-0"], PATH=path, **variables)
 
     return run
 
@@ -178,3 +191,70 @@ def test_poetry_asks_the_simple_api_of_its_own_index_by_default(poetry: Run) -> 
 def test_a_mirror_of_poetrys_own_is_kept(poetry: Run) -> None:
     found = poetry(PIP_INDEX_URL="https://a/simple", POETRY_PYPI_MIRROR_URL="https://m/simple")
     assert found["POETRY_PYPI_MIRROR_URL"] == "https://m/simple"
+
+
+def test_certificates_reach_poetry(poetry: Run, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    found = poetry(POETRY_PYPI_MIRROR_URL="https://m/simple")
+    assert found["REQUESTS_CA_BUNDLE"] == str(tmp_path / "ca.pem")
+
+
+UV = """#!/bin/sh
+# A mock of uv.
+touch "$VIRTUAL_ENV/.lock" "$VIRTUAL_ENV/module.py"
+echo "$UV_CACHE_DIR" > "$0.cache"
+echo "${UV_DEFAULT_INDEX:-}" > "$0.index"
+echo "$*" > "$0.arguments"
+exit "$STATUS"
+"""
+
+
+@pytest.fixture
+def install(shell: list[str], path: str, tmp_path: Path) -> Install:
+    """Return a function that runs install_locked.sh with uv's status, and returns its own."""
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "compile-key.txt").write_text("debian13-x86_64-0a1b")
+    command(tmp_path / "path/uv", UV)
+    folders = {"/root/.cache": tmp_path, "/metadata": tmp_path, "/wheels": tmp_path / "wheels"}
+    program = relocated("install_locked.sh", folders, tmp_path / "install-locked")
+
+    def install(status: int = 0) -> int:
+        variables = {"PATH": path, "STATUS": str(status), "VIRTUAL_ENV": str(tmp_path / "venv")}
+        return subprocess.run([*shell, str(program)], env=variables, check=False).returncode
+
+    return install
+
+
+def test_uv_has_a_cache_for_each_key_and_checks_the_hash_of_all_that_it_installs(
+    install: Install, tmp_path: Path
+) -> None:
+    assert install() == 0
+    cache = (tmp_path / "path/uv.cache").read_text()
+    assert cache == f"{tmp_path}/uv/debian13-x86_64-0a1b\n"
+    arguments = (tmp_path / "path/uv.arguments").read_text()
+    assert arguments.startswith("pip install --no-deps ")
+    assert " --require-hashes " in arguments
+    assert arguments.endswith(f" --requirements {tmp_path}/wheels/requirements.txt\n")
+
+
+def test_uv_asks_the_index_of_the_build(install: Install, tmp_path: Path) -> None:
+    (tmp_path / "pip.env").write_text("PIP_INDEX_URL=https://a/simple\n")
+    assert install() == 0
+    assert (tmp_path / "path/uv.index").read_text() == "https://a/simple\n"
+
+
+def test_the_lock_of_uv_is_not_left(install: Install, tmp_path: Path) -> None:
+    assert install() == 0
+    assert [file.name for file in (tmp_path / "venv").iterdir()] == ["module.py"]
+
+
+@pytest.mark.parametrize("status", [1, 2])
+def test_what_uv_cannot_install_stops_the_build(install: Install, status: int) -> None:
+    assert install(status) == status
+
+
+def test_without_a_key_nothing_is_installed(install: Install, tmp_path: Path) -> None:
+    """Else wheels of other headers would be taken for those of this image."""
+    (tmp_path / "compile-key.txt").unlink()
+    assert install() != 0
+    assert not (tmp_path / "path/uv.arguments").exists()

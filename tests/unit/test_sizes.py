@@ -1,4 +1,4 @@
-"""docker/sizes.py measures every stage and holds it against its budget."""
+"""docker/host/sizes.py measures every stage and compares it with its budget."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 import layers
 import pytest
 import sizes
-from layers import write_text
+from session import write_text
 
 from tests.unit.images import Engine, layer
 
@@ -30,7 +30,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     def run(*arguments: str, **budgets: str) -> tuple[str | int | None, str, str]:
         lines = [f"{stage} = {json.dumps(size)}\n" for stage, size in budgets.items()]
         text = "".join(["[tool.seedpod.size]\n", *lines]) if budgets else ""
-        Path("pyproject.toml").write_text(text)
+        Path("pyproject.toml").write_text(f'[project]\nname = "x"\n{text}')
         monkeypatch.setattr(sys, "argv", ["sizes.py", *arguments])
         with pytest.raises(SystemExit) as error:
             sizes.main()
@@ -211,7 +211,7 @@ def test_images_that_did_not_change_are_only_inspected(engine: Engine, run: Run)
 
 
 def test_over_budget_fails_names_the_stage_and_keeps_the_baseline(engine: Engine, run: Run) -> None:
-    """What grew stays visible until it is mended: the report of the last good state is kept."""
+    """What grew stays visible until it is fixed: the report of the last good state is kept."""
     engine.add("x:base", layer(9, "base"))
     engine.add("x:test", layer(2_000_000, "test"), distributions={"pytest": 1_000})
     engine.add("x:production", layer(5_000_000, "app"))
@@ -300,7 +300,33 @@ def test_a_machine_without_docker_is_a_sentence(
     assert status == "The program docker is not installed. Install Docker 23 or later."
 
 
-@pytest.mark.parametrize("arguments", [[], ["production=x:production"], ["x:base"], ["--help"]])
+@pytest.mark.parametrize(
+    ("budgets", "stages"),
+    [({}, ["production"]), ({"test": "1 MB", "production": "1 MB"}, ["test", "production"])],
+    ids=["none", "two"],
+)
+def test_without_arguments_the_stages_with_a_budget_are_built_and_measured(
+    engine: Engine,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    budgets: dict[str, str],
+    stages: list[str],
+) -> None:
+    built = []
+
+    def build(stage: str) -> None:
+        built.append(stage)
+        engine.add(f"x:{stage}", layer(9, stage))
+
+    monkeypatch.setattr("engine.build", build)
+    monkeypatch.setattr("settings.apply", lambda: None)
+    status, out, _ = run(**budgets)
+    assert status == 0
+    assert built == ["base", *stages]
+    assert [line.split()[0] for line in out.split("\n\n")[0].splitlines()[1:]] == built
+
+
+@pytest.mark.parametrize("arguments", [["production=x:production"], ["x:base"], ["--help"]])
 def test_wrong_arguments_get_a_usage_line(run: Run, arguments: list[str]) -> None:
     status, _, _ = run(*arguments)
-    assert str(status).startswith("Usage: python docker/sizes.py base=IMAGE")
+    assert str(status).startswith("Usage: nox -s docker_size")

@@ -230,7 +230,7 @@ def test_a_failure_of_docker_is_told_by_its_last_line(tmp_path: Path) -> None:
     program.chmod(0o755)
     variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "STATUS": "0"}
     assert docker.run_or_raise(variables, "It fails.", "image", "ls") == "image ls"
-    with pytest.raises(SupportError, match=r"^It fails\. Mend what the engine reported: two$"):
+    with pytest.raises(SupportError, match=r"^It fails\. Fix what the engine reported: two$"):
         docker.run_or_raise({**variables, "STATUS": "1"}, "It fails.", "image", "ls")
     assert docker.recipe_key("name", {**variables, "STATUS": "1"}) is None
 

@@ -1,4 +1,4 @@
-"""docker/wait_for.py waits until addresses accept connections, on real sockets of this machine."""
+"""docker/bin/wait_for.py waits until addresses accept connections, on real sockets."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).resolve().parent.parent.parent / "template/docker/wait_for.py"
+PROGRAM = Path(__file__).resolve().parent.parent.parent / "template/docker/bin/wait_for.py"
 # Shorter than any wait for a socket of this machine, and enough to notice that one is closed.
 SOON = "--seconds=0.3"
 

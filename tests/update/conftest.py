@@ -13,7 +13,9 @@ def history(
 ) -> History:
     """Return the template with all its versions, the working tree being the newest."""
     folder = tmp_path_factory.mktemp("history")
-    return History(gather(working_tree, folder / "template", isolated), folder, isolated)
+    return History(
+        gather(working_tree, folder / "template", isolated, releases()), folder, isolated
+    )
 
 
 @pytest.fixture(scope="session", params=list(releases()))

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from tests.conftest import REPOSITORY, git
 
 FIRST = "0.0.1"
 PRESENT = "9999.0.0"
+# The last commit at which all programs were in one folder, docker/.
+FLAT = "0.1.999"
 # What is rendered on a copy alone: owners rewrite it.
 OWNED = ("README.md", "src/", "tests/")
 
@@ -45,8 +47,15 @@ def releases() -> dict[str, str]:
     }
 
 
-def gather(working_tree: Path, folder: Path, isolate: Isolate) -> Path:
-    """Make a repository of the template with a tag for each release and one for the present.
+def flat() -> dict[str, str]:
+    """Return the commit of the version FLAT."""
+    log = ("log", "--reverse", "--format=%H", "--", "template/docker/host")
+    later = git(REPOSITORY, *log).split()
+    return {FLAT: git(REPOSITORY, "rev-parse", f"{later[0]}^" if later else "HEAD").strip()}
+
+
+def gather(working_tree: Path, folder: Path, isolate: Isolate, versions: Mapping[str, str]) -> Path:
+    """Make a repository of the template with a tag for each version and one for the present.
 
     The present is the working tree, with what is not committed yet: Copier would store a commit
     that exists nowhere if it met changes that are not committed. It clones the template for every
@@ -56,7 +65,7 @@ def gather(working_tree: Path, folder: Path, isolate: Isolate) -> Path:
         isolate(patch)
         folder.mkdir()
         git(folder, "init", "--quiet")
-        for version, commit in releases().items():
+        for version, commit in versions.items():
             empty(folder)
             archive = folder / "archive.tar"
             output = f"--output={archive}"
@@ -146,7 +155,7 @@ class History:
             self.isolate(patch)
             patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
             return subprocess.run(
-                [sys.executable, "docker/template_update.py", *commit],
+                [sys.executable, "docker/host/template.py", "finish", *commit],
                 cwd=project,
                 capture_output=True,
                 text=True,

@@ -52,6 +52,7 @@ def test_copier_deletes_an_edited_file_that_a_release_dropped_and_the_program_re
     assert DROPPED not in git(project, "status", "--short")
 
 
+@pytest.mark.proofs
 def test_an_update_that_is_committed_is_finished_from_the_commit_before_it(
     future: History, tmp_path: Path
 ) -> None:
@@ -105,6 +106,7 @@ def test_an_example_that_was_edited_anywhere_stays_as_it_is_everywhere(
     assert git(project, "status", "--short", "src", "tests") == ""
 
 
+@pytest.mark.proofs
 def test_a_project_in_a_folder_of_a_repository_is_finished_too(
     future: History, tmp_path: Path
 ) -> None:

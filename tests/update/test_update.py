@@ -99,6 +99,8 @@ def test_an_untouched_project_is_finished_to_a_fresh_copy_file_by_file(
     assert differing(twin, fresh) == set()
 
 
+# For every change they are answered otherwise all at once, below.
+@pytest.mark.proofs
 @pytest.mark.parametrize("answers", CHANGES, ids=label)
 def test_an_answer_can_change_with_the_update(
     history: History, tmp_path: Path, answers: dict[str, str]
@@ -110,6 +112,7 @@ def test_an_answer_can_change_with_the_update(
     assert conflicts(project) == []
 
 
+@pytest.mark.proofs
 @pytest.mark.parametrize("answers", CHANGES_OF_THE_EXAMPLE, ids=label)
 def test_an_untouched_example_follows_the_answers_when_the_update_is_finished(
     history: History, tmp_path: Path, answers: dict[str, str]

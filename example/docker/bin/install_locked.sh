@@ -1,0 +1,12 @@
+#!/bin/sh
+# Install the locked packages of /wheels/requirements.txt into the virtual environment.
+set -eu
+
+# A wheel that was compiled with other headers has the same name, so each key has a cache.
+UV_CACHE_DIR=/root/.cache/uv/$(cat /metadata/compile-key.txt)
+export UV_CACHE_DIR
+# The hashes decide what is installed, so it does not matter which of several indexes has it.
+online uv pip install --no-deps --index-strategy unsafe-best-match --require-hashes \
+    --requirements /wheels/requirements.txt
+# uv's own, of no use in an image.
+rm -f "${VIRTUAL_ENV:?}/.lock"

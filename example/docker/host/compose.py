@@ -1,0 +1,223 @@
+"""Run a compose command, and remove what it started, however it ends.
+
+    python docker/host/compose.py [--project-name=NAME] COMMAND …
+
+A project with a name is this program's own: its containers, networks and volumes all go. Else the
+project is the one of this folder, whose volumes hold the developer's data and stay: removed are the
+containers of "up" and "watch" in the foreground, and of "run --rm" with the services it started.
+What ran before stays, and every other command ends as compose lets it end.
+
+Compose itself forgets some of it: 2.40 leaves the container of an interrupted "run" behind, and its
+"down" does not see it. The engine's labels tell what belongs to a project.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from client import Client
+
+if sys.platform != "win32":
+    import termios
+
+PROJECT = "com.docker.compose.project"
+SERVICE = "com.docker.compose.service"
+# Marks the container of one "run" among those of its project.
+RUN = "seedpod.run"
+DETACHED = ("--detach", "--detach=true", "--wait", "--no-start")
+# Within this time a container of ours ends by itself, or is killed; one of the developer's has the
+# time that its service gives it.
+STOP_SECONDS = 5
+COMMAND_SECONDS = 60
+ATTEMPTS = 50
+
+
+def docker(*arguments: str) -> list[str]:
+    """Return the lines that a docker command prints, none if it fails.
+
+    It is out of reach of the keyboard: an interrupted clean-up would leave what it should remove.
+    """
+    with suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(
+            ["docker", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=False,
+            timeout=COMMAND_SECONDS,
+            start_new_session=True,
+        )
+        return done.stdout.splitlines() if done.returncode == 0 else []
+    return []
+
+
+def containers(*labels: str) -> dict[str, tuple[str, str, bool]]:
+    """Return containers with all these labels: service, mark, and whether it runs, by number."""
+    shown = f'{{{{.ID}}}}\t{{{{.Label "{SERVICE}"}}}}\t{{{{.Label "{RUN}"}}}}\t{{{{.State}}}}'
+    filters = [f"--filter=label={label}" for label in labels]
+    lines = docker("ps", "--all", "--no-trunc", f"--format={shown}", *filters)
+    found = (line.split("\t") for line in lines)
+    return {
+        number: (service, mark, state in ("running", "paused", "restarting"))
+        for number, service, mark, state in found
+    }
+
+
+class Own:
+    """A project that nothing else uses."""
+
+    volumes = True
+
+    def __init__(self, name: str) -> None:
+        """Take the project's name."""
+        self.name = name
+
+    def started(self, *, all_: bool) -> list[str]:
+        """Return the containers to remove: all of the project."""
+        return list(containers(f"{PROJECT}={self.name}"))
+
+
+class Shared:
+    """The project of this folder, in which other sessions may have containers."""
+
+    volumes = False
+
+    def __init__(self, command: Sequence[str], mark: str) -> None:
+        """Ask for what runs before the command starts."""
+        lines = docker("compose", "config", "--format=json")
+        model: dict[str, Any] = json.loads("\n".join(lines) or "{}")
+        self.name: str = model.get("name", "")
+        self.mark = mark if command[0] == "run" else ""
+        services = model.get("services", {})
+        service = next((word for word in command[1:] if word in services), "")
+        self.needed = _needed(service, services) if self.mark else set(services)
+        running = containers(f"{PROJECT}={self.name}") if self.name else {}
+        self.before = {number for number, (_, _, runs) in running.items() if runs}
+
+    def started(self, *, all_: bool) -> list[str]:
+        """Return the containers to remove; without ``all_`` those that run are left alone."""
+        found = containers(f"{PROJECT}={self.name}") if self.name else {}
+        single = {*containers(f"{PROJECT}={self.name}", "com.docker.compose.oneoff=True")}
+        ours = {number for number, (_, mark, _) in found.items() if mark and mark == self.mark}
+        served = {
+            number
+            for number, (service, _, runs) in found.items()
+            if service in self.needed and number not in single
+            if number not in self.before or not runs
+        }
+        if self.mark:
+            others = found.keys() - ours - served
+            # Services that another container came to need are no longer only this command's.
+            if any(found[number][2] for number in others - self.before):
+                served = set()
+            return [*ours, *(served if all_ or not any(found[n][2] for n in ours) else ())]
+        return [number for number in served if all_ or not found[number][2]]
+
+
+def _needed(service: str, services: dict[str, Any]) -> set[str]:
+    """Return the services that compose starts for this one."""
+    needed: set[str] = set()
+    missing = set(services.get(service, {}).get("depends_on", {}))
+    while missing:
+        needed |= missing
+        missing = {d for name in missing for d in services[name].get("depends_on", {})} - needed
+    return needed
+
+
+def stop(project: Own | Shared) -> None:
+    """Stop what the command started, as its service wants to be stopped."""
+    limit = [f"-t{STOP_SECONDS}"] if project.volumes else []
+    found = project.started(all_=True)
+    if found:
+        docker("stop", *limit, *found)
+
+
+def remove(project: Own | Shared, *, all_: bool) -> None:
+    """Remove what the command started; what the engine is still about to make, too."""
+    clear = 0
+    for _ in range(ATTEMPTS):
+        left = project.started(all_=all_)
+        if left:
+            docker("rm", "--force", "--volumes", *left)
+        elif not containers(f"{PROJECT}={project.name}"):
+            of_project = f"--filter=label={PROJECT}={project.name}"
+            for kind in ("network", "volume")[: 1 + project.volumes]:
+                for number in docker(kind, "ls", "--quiet", of_project):
+                    docker(kind, "rm", number)
+                    left.append(number)
+        clear = 0 if left else clear + 1
+        # Twice after an interrupt: a request that was on its way ends after its client.
+        if clear > int(all_):
+            return
+        time.sleep(0.1 if all_ else 0)
+
+
+def restore_terminal() -> Callable[[], None]:
+    """Return a function that gives the terminal back the settings that it has now."""
+    if sys.platform != "win32":
+        with suppress(termios.error):  # There is none.
+            settings = termios.tcgetattr(0)
+            return lambda: termios.tcsetattr(0, termios.TCSANOW, settings)
+    return lambda: None
+
+
+def run(command: Sequence[str], name: str = "") -> None:
+    """Run a compose command, in a project of its own if that has a name.
+
+    Ends the program with the command's status if that is not 0.
+    """
+    mark = f"{os.getpid()}-{time.time_ns()}"
+    detached = any(word in DETACHED or _is_short_detach(word) for word in command)
+    cleans = command[0] == "watch" or (command[0] == "up" and not detached)
+    cleans = cleans or (command[0] == "run" and "--rm" in command)
+    project: Own | Shared | None = None
+    if name:
+        project = Own(name)
+    elif cleans:
+        project = Shared(command, mark)
+    if project and command[0] == "run":
+        command = ["run", f"--label={RUN}={mark}", *command[1:]]
+    options = [f"--project-name={name}"] if name else []
+    restore = restore_terminal()
+    with Client(["docker", "compose", *options, *command]) as client:
+        status, number = 1, 0
+        try:
+            number = client.attend()
+            if number and project:
+                stop(project)
+            if number:
+                client.end(1)
+            status = client.finish()
+        finally:
+            if project:
+                # A command that succeeds and leaves something running was detached from it.
+                failed = status != 0 or bool(number) or project.volumes
+                remove(project, all_=failed)
+            with suppress(Exception):
+                restore()
+    if status or number:
+        sys.exit(status or 128 + number)
+
+
+def _is_short_detach(word: str) -> bool:
+    return word[:1] == "-" and word[1:].isalpha() and "d" in word
+
+
+def main() -> None:
+    """Run the compose command named by the arguments."""
+    name, command = "", sys.argv[1:]
+    if command[:1] and command[0].startswith("--project-name="):
+        name, command = command[0].partition("=")[2], command[1:]
+    if not command:
+        sys.exit("Usage: python docker/host/compose.py [--project-name=NAME] COMMAND …")
+    run(command, name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Build and run the stages of the image, with the settings of this machine.
+
+    python docker/host/engine.py facts FOLDER            what the stages read of the lock, checked
+    python docker/host/engine.py build STAGE [OPTION …]  build and tag a stage (of docker build)
+    python docker/host/engine.py run STAGE [ARGUMENT …]  build a stage, run it beside its services
+    python docker/host/engine.py develop COMMAND …       run a command in the development container
+    python docker/host/engine.py up [COMMAND …]          any compose command, "up" if none is named
+    python docker/host/engine.py lock [ARGUMENT …]       write poetry.lock (packages or options)
+    python docker/host/engine.py push REPOSITORY:TAG     build production, push it, print its digest
+
+A project without a lock file is locked first; a lock that does not fit pyproject.toml is refused.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import client
+import compose
+import push
+import settings
+
+SPLIT_FACTS = Path(__file__).parent.parent / "image/split_facts.py"
+# Taken from the environment; what is not set there has its default in the Dockerfile.
+BUILD_ARGUMENTS = ("PYTHON_IMAGE", "BUILDER_IMAGE", "HOST_UID", "HOST_GID")
+
+
+def asked() -> str:
+    """Return an option that repeats a step which asks what there is now.
+
+    The option --no-cache-filter would empty its cache mounts, too.
+    """
+    return f"--build-arg=ASKED={time.time_ns()}"
+
+
+def project() -> dict[str, Any]:
+    """Return the parsed pyproject.toml of this folder."""
+    return tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
+
+
+def name() -> str:
+    """Return the project's name, which its images and its service of compose have, too."""
+    return str(project()["project"]["name"])
+
+
+def facts(folder: str) -> None:
+    """Write what the stages read of pyproject.toml and the lock; ends the program if it is wrong.
+
+    A project without a lock is locked first.
+    """
+    if not Path("poetry.lock").exists():
+        print("There is no poetry.lock yet: locking first.", file=sys.stderr)
+        lock()
+    program = [sys.executable, str(SPLIT_FACTS), ".", folder]
+    status = subprocess.run(program, check=False).returncode
+    if status:
+        sys.exit(status)
+
+
+def check_lock() -> None:
+    """End the program if the lock does not fit pyproject.toml; make one if there is none."""
+    with tempfile.TemporaryDirectory() as folder:
+        facts(folder)
+
+
+def build_command(stage: str, *options: str) -> list[str]:
+    """Return the command that builds a stage; settings reach it as arguments and secrets."""
+    own = [f"--build-arg={name}" for name in BUILD_ARGUMENTS]
+    if file := settings.certificates():
+        own.append(f"--secret=id=ca.pem,src={file}")
+    own.append("--secret=id=pip.env,env=PIP_ENV")
+    # Pipelines say there where layers are kept, for each stage apart.
+    own += shlex.split(os.environ.get("BUILD_OPTIONS", "").replace("{stage}", stage))
+    return ["docker", "build", f"--target={stage}", *own, *options, "."]
+
+
+def run_build(stage: str, *options: str) -> None:
+    """Show the command that builds a stage, and run it."""
+    command = build_command(stage, *options)
+    print(shlex.join(command), file=sys.stderr, flush=True)
+    client.run(command)
+
+
+def build(stage: str, *options: str) -> None:
+    """Build and tag a stage; the old image keeps its tag if that fails."""
+    check_lock()
+    # A builder elsewhere keeps what it builds, where nothing asks for it.
+    run_build(stage, "--load", "--tag", f"{name()}:{stage}", *options)
+
+
+def export(stage: str, folder: str, *options: str) -> None:
+    """Build a stage and write the files that are in it into a folder."""
+    check_lock()
+    run_build(stage, f"--output={folder}", *options)
+
+
+def exported(stage: str, file: str, *options: str) -> dict[str, Any]:
+    """Build a stage and return the JSON object in the file that it exports."""
+    with tempfile.TemporaryDirectory() as folder:
+        export(stage, folder, *options)
+        content: dict[str, Any] = json.loads(Path(folder, file).read_text(encoding="utf-8"))
+    return content
+
+
+def run(stage: str, *arguments: str) -> None:
+    """Build a stage and run it beside services of its own, which are removed in the end."""
+    build(stage)
+    # Another run at the same time has services, too.
+    own = f"{name()}-{stage}-{os.getpid()}"
+    compose.run(("run", "--rm", "--service-ports", f"{name()}-{stage}", *arguments), own)
+
+
+def develop(*command: str) -> None:
+    """Run a command in the development container that runs, else in one of its own."""
+    service = name()
+    running = client.output(("docker", "compose", "ps", "--quiet", "--status=running", service))
+    # A warning may precede the container's number.
+    if re.search(r"^[0-9a-f]{64}$", running, flags=re.MULTILINE):
+        compose.run(("exec", service, *command))
+    else:
+        check_lock()
+        compose.run(("run", "--rm", service, *command))
+
+
+def up(*command: str) -> None:
+    """Run a compose command, Poetry in the development container, or "up" with options."""
+    if command[:1] == ("poetry",):
+        develop(*command)
+        return
+    if not command or command[0].startswith("-"):
+        command = ("up", *command)
+    if command[0] in ("run", "up", "watch"):
+        check_lock()
+    compose.run(command)
+
+
+def lock(*arguments: str) -> None:
+    """Write poetry.lock: of these packages new versions, with options of "poetry lock", or anew."""
+    command = ["update", "--lock"] if arguments and arguments[0][0] != "-" else ["lock"]
+    options = [f"--build-arg=LOCK_COMMAND={' '.join([*command, *arguments])}", "--output=."]
+    run_build("lock", *options, *([asked()] if arguments else []))
+
+
+def push_production(*arguments: str) -> None:
+    """Build production, push it as REPOSITORY:TAG, and print what names it for ever."""
+    image = re.fullmatch(r"([^\s@]+):([\w.-]+)", " ".join(arguments))
+    if not image:
+        sys.exit("Usage: nox -s docker_push -- REPOSITORY:TAG")
+    check_lock()
+    push.push(f"{name()}:production", image[0], build_command("production"))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "build": build,
+    "develop": develop,
+    "facts": facts,
+    "lock": lock,
+    "push": push_production,
+    "run": run,
+    "up": up,
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command that the arguments name."""
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    if command is None or (command in (build, develop, facts, run) and len(arguments) < 2):
+        sys.exit(__doc__)
+    settings.apply()
+    command(*arguments[1:])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

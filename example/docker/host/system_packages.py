@@ -1,0 +1,219 @@
+"""Check, fix and lock the system packages that pyproject.toml declares.
+
+    python docker/host/system_packages.py check [KIND …]   compare them with what the image needs
+    python docker/host/system_packages.py fix              write what is missing into pyproject.toml
+    python docker/host/system_packages.py lock [--check]   write sys.lock, or compare it only
+
+The exit status of "check" is 1 if there is a finding of one of the kinds: missing, build-only,
+unused; without kinds, of any. "fix" needs tomlkit, which keeps comments and order: a missing
+package is added, one that is for building moves to the other table. What seems unused may be loaded
+by name, so that stays for its owner to decide. "lock" keeps what sys.lock has for other releases
+and other processors; with --check another digest or date of the base image does not matter.
+"""
+
+import importlib
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import engine
+import settings
+from session import SessionError, docker, ended_by_errors, write_text
+
+PYPROJECT = Path("pyproject.toml")
+RUN, BUILD = "dependencies", "dev-dependencies"
+LOCK = Path("sys.lock")
+LOCK_VERSION = 1
+HEADER = '# The exact system packages of the image; written by "nox -s sys_lock".'
+
+
+def describe(finding: Mapping[str, Any], title: str) -> str:
+    """Return a finding in words: what is wrong, and what to do about it.
+
+    In: an entry of the report's findings, and the name of the section of pyproject.toml.
+    """
+    package, library = finding["package"], finding["library"]
+    if finding["kind"] == "build-only":
+        return f"{package} in [{title}.{RUN}] is for building. Move it to [{title}.{BUILD}]."
+    if finding["kind"] == "unused":
+        return (
+            f"No library needs {package} in [{title}.{RUN}]. Remove it, or write "
+            f'{toml_key(package)} = {{ version = "*", dlopen = true }} if the application loads or '
+            "runs it by name."
+        )
+    users = ", ".join(finding["users"])
+    if package is None:
+        return (
+            f"{library}, needed by {users}, is in no package of this release. Use a base image "
+            f'that has it, or name it in [{title}]: ignored-libraries = ["{library}"].'
+        )
+    return (
+        f"{library}, needed by {users}, is in the package {package}, which [{title}.{RUN}] does "
+        f'not have. Add: {toml_key(package)} = "*"'
+    )
+
+
+def toml_key(name: str) -> str:
+    """Return a key as TOML writes it: in quotes, unless it has letters, digits, _ and - alone."""
+    return name if name.replace("-", "").replace("_", "").isalnum() else json.dumps(name)
+
+
+def check(report: Mapping[str, Any], *kinds: str) -> None:
+    """Print the findings of a report; ends the program if one is of the kinds that matter."""
+    findings = report["findings"]
+    for finding in findings:
+        print(describe(finding, report["title"]))
+    if any(finding["kind"] in kinds or not kinds for finding in findings):
+        sys.exit(1)
+    if not findings:
+        needed, declared = len(report["libraries"]), report["declared"]
+        print(f"Libraries beyond the base image: {needed}, from {declared} declared packages.")
+
+
+def fix(text: str, key: str, findings: Iterable[Mapping[str, Any]]) -> str:
+    """Return pyproject.toml's text with the findings fixed in the section with a key."""
+    # Only the session that fixes something has it.
+    tomlkit = importlib.import_module("tomlkit")
+    document = tomlkit.parse(text)
+    for finding in findings:
+        package = finding["package"]
+        if finding["kind"] == "missing" and package:
+            _table(tomlkit, document, "tool", "sys", key, RUN)[package] = "*"
+        elif finding["kind"] == "build-only":
+            run = _table(tomlkit, document, "tool", "sys", key, RUN)
+            if package in run:
+                version = run.pop(package)
+                _table(tomlkit, document, "tool", "sys", key, BUILD).setdefault(package, version)
+    fixed: str = tomlkit.dumps(document)
+    return fixed
+
+
+def _table(tomlkit: Any, document: Any, *names: str) -> Any:
+    """Return a table, made where it is not there yet."""
+    table = document
+    for name in names[:-1]:
+        if name not in table:
+            table[name] = tomlkit.table(is_super_table=True)
+        table = table[name]
+    if names[-1] not in table:
+        table[names[-1]] = tomlkit.table()
+    return table[names[-1]]
+
+
+def fix_file(report: Mapping[str, Any], path: Path = PYPROJECT) -> None:
+    """Fix what a report found, in the file itself."""
+    # Bytes, because reading as text would change the ends of lines.
+    write_text(path, fix(path.read_bytes().decode(), report["key"], report["findings"]))
+
+
+def base_image() -> str:
+    """Return the base image in use: PYTHON_IMAGE, else the one that the Dockerfile names."""
+    line = re.search(r"^ARG PYTHON_IMAGE=(\S+)", Path("Dockerfile").read_text(), flags=re.M)
+    return os.environ.get("PYTHON_IMAGE") or (line[1] if line else "")
+
+
+def digest(image: str) -> str:
+    """Return the digest of an image, pulled if it is not there: the registry's where it has one.
+
+    Raises SessionError if there is no such image.
+    """
+    template = "{{with .RepoDigests}}{{index . 0}}{{else}}{{.Id}}{{end}}"
+    inspect = ("image", "inspect", "--format", template, image)
+    try:
+        found = docker(*inspect)
+    except SessionError:
+        docker("pull", "--quiet", image)
+        found = docker(*inspect)
+    return found.strip().rpartition("@")[2]
+
+
+def differences(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
+    """Return in words what a lock's entry for an image has to change, if anything."""
+    if old is None:
+        return [f"nothing is locked for {new['release']} on {new['architecture']}"]
+    was, now = ({x["name"]: x for x in entry.get("package", [])} for entry in (old, new))
+    changed = [
+        f"{name} is {now[name]['version'] if name in now else 'not needed any more'}, "
+        f"locked is {was[name]['version'] if name in was else 'none'}"
+        for name in sorted(was.keys() | now.keys())
+        if was.get(name) != now.get(name)
+    ]
+    if not changed and old["declaration"] != new["declaration"]:
+        return ["pyproject.toml declares other versions"]
+    return changed
+
+
+def text(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Return sys.lock with an entry for each image, sorted (https://toml.io/en/v1.0.0)."""
+    lines = [HEADER, f"version = {LOCK_VERSION}"]
+    for entry in sorted(entries, key=lambda x: (x["release"], x["architecture"])):
+        plain = {key: value for key, value in entry.items() if key != "package" and value}
+        lines += ["", "[[image]]", *_pairs(plain)]
+        for package in sorted(entry.get("package", []), key=lambda x: str(x["name"])):
+            lines += ["", "[[image.package]]", *_pairs(package)]
+    return "\n".join(lines) + "\n"
+
+
+def _pairs(values: Mapping[str, Any]) -> list[str]:
+    # Names, versions, digests and lists of them: JSON's form of these is TOML's.
+    return [f"{key} = {json.dumps(value)}" for key, value in sorted(values.items())]
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """Return the entries of a lock; none if it is not there or cannot be read any more."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, tomllib.TOMLDecodeError):
+        return []
+    entries: list[dict[str, Any]] = content.get("image", [])
+    return entries if content.get("version") == LOCK_VERSION else []
+
+
+def lock(new: Mapping[str, Any], *, compare: bool = False) -> None:
+    """Write sys.lock with the packages of an image, or only compare it.
+
+    In: what docker/image/resolve_system.py found. Ends the program if a comparison finds anything;
+    raises SessionError if the base image cannot be inspected.
+    """
+    entries = {(x["release"], x["architecture"]): x for x in _read(LOCK)}
+    new = {key: value for key, value in new.items() if key != "lock-version"}
+    key = (new["release"], new["architecture"])
+    if not new["package"] and key not in entries:
+        print(f"pyproject.toml declares no system packages for {new['release']}.")
+        return
+    changed = differences(entries.get(key), new)
+    if compare:
+        for change in changed:
+            print(f"{LOCK} is out of date: {change}.")
+        sys.exit("Run nox -s sys_lock." if changed else 0)
+    entries.pop(key, None)
+    if new["package"]:
+        image = base_image()
+        entries[key] = {**new, "base-image": image, "base-digest": digest(image)}
+    write_text(LOCK, text(entries.values()))
+    print(f"{LOCK} has {len(new['package'])} packages for {' on '.join(key)}.")
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    settings.apply()
+    with ended_by_errors():
+        match sys.argv[1:]:
+            case ["check", *kinds]:
+                check(engine.exported("system-report", "report.json"), *kinds)
+            case ["fix"]:
+                fix_file(engine.exported("system-report", "report.json"))
+            case ["lock"] | ["lock", "--check"] as arguments:
+                resolved = engine.exported("system-lock", "resolved.json", engine.asked())
+                lock(resolved, compare="--check" in arguments)
+            case _:
+                sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,336 @@
+"""Two package managers behind one interface: apt (apt-get(8)) and apk (apk(8)).
+
+Lists and downloads are kept in CACHE, which a build mounts, so that none of them ends in a layer.
+"""
+
+import gzip
+import os
+import platform
+import re
+import shutil
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from errors import BuildError
+
+CACHE = Path("/var/cache/packages")
+CERTIFICATES = Path("/run/secrets/ca.pem")
+
+
+class ManagerError(BuildError):
+    """A package manager that fails."""
+
+    subject = "System packages"
+
+
+@dataclass(frozen=True)
+class Known:
+    """The versions of a package that there are, the newest first, and the installed one."""
+
+    installed: str | None
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package in one version, by the names that the distribution has for all three."""
+
+    name: str
+    version: str
+    architecture: str
+
+
+class Manager(ABC):
+    """What a build needs of a package manager; every method raises ManagerError if that fails."""
+
+    print_architecture: tuple[str, ...]
+
+    def __init__(self) -> None:
+        """Keep lists and downloads apart from those of other releases and processors."""
+        system = platform.freedesktop_os_release()
+        version = system.get("VERSION_ID", system.get("VERSION_CODENAME", ""))
+        # The processor that packages are for, as the distribution calls it.
+        self.architecture = _run(*self.print_architecture).strip()
+        self.cache = CACHE / f"{system['ID']}{version}-{self.architecture}"
+
+    @abstractmethod
+    def update(self) -> None:
+        """Fetch the lists of what the archive has."""
+
+    @abstractmethod
+    def known(self, names: Collection[str]) -> dict[str, Known]:
+        """Return those of the packages that the archive has or that are installed."""
+
+    @abstractmethod
+    def names(self) -> Iterable[str]:
+        """Return the names of all packages in the archive."""
+
+    @abstractmethod
+    def providers(self, name: str) -> list[str]:
+        """Return the packages that provide a name which is no package's own."""
+
+    @abstractmethod
+    def matches(self, version: str, constraint: str) -> bool:
+        """Tell whether a version is one that ``constraint`` allows."""
+
+    @abstractmethod
+    def install(self, versions: Mapping[str, str]) -> None:
+        """Install exactly these versions and what they depend on."""
+
+    @abstractmethod
+    def resolve(self, versions: Mapping[str, str]) -> list[Package]:
+        """Return what ``install`` would add or change."""
+
+    @abstractmethod
+    def date(self) -> str | None:
+        """Return the day of the archive's lists as YYYY-MM-DD; None if they do not tell."""
+
+    @abstractmethod
+    def owner(self, library: str) -> str | None:
+        """Return the package of the archive that has a shared library."""
+
+
+def of_this_image() -> Manager:
+    """Return the package manager of this image; ManagerError if it has neither."""
+    if shutil.which("apt-get"):
+        return Apt()
+    if shutil.which("apk"):
+        return Apk()
+    raise ManagerError(
+        "The base image has neither apt nor apk. Choose one that is made from Debian or Alpine."
+    )
+
+
+class Apt(Manager):
+    """Debian and what descends from it."""
+
+    print_architecture = ("dpkg", "--print-architecture")
+
+    def update(self) -> None:
+        """Fetch the lists of all sources; one that does not answer is an error."""
+        for folder in ("archives/partial", "lists/partial"):
+            (self.cache / folder).mkdir(parents=True, exist_ok=True)
+        self._apt("apt-get", "-qq", "update")
+
+    def known(self, names: Collection[str]) -> dict[str, Known]:
+        """Return what apt-cache's policy says, the version that it prefers first."""
+        found = {}
+        # The first group of each stanza is its heading, then come lines that are indented.
+        for stanza in re.split(r"^(?=\S)", self._apt("apt-cache", "policy", *names), flags=re.M):
+            fields = re.match(r"(\S+):\n  Installed: (.+)\n  Candidate: (.+)\n", stanza)
+            if fields and fields[3] != "(none)":
+                name, installed, candidate = fields.groups()
+                others = re.findall(r"^ (?:\*\*\*|   ) (\S+) ", stanza, flags=re.M)
+                found[name] = Known(
+                    None if installed == "(none)" else installed,
+                    tuple(dict.fromkeys([candidate, *others])),
+                )
+        return found
+
+    def names(self) -> Iterable[str]:
+        """Return the names of all packages in the archive."""
+        return self._apt("apt-cache", "pkgnames").split()
+
+    def providers(self, name: str) -> list[str]:
+        """Return the packages whose Provides field has the name."""
+        listing = self._apt("apt-cache", "showpkg", name).partition("Reverse Provides:")[2]
+        return sorted({line.split()[0] for line in listing.splitlines() if line.strip()})
+
+    def matches(self, version: str, constraint: str) -> bool:
+        """Compare as dpkg does; a constraint without an epoch fits a version with any."""
+        wanted = constraint.lstrip("~>=")
+        plain = version if ":" in wanted else version.partition(":")[2] or version
+        if constraint.startswith("~"):
+            return re.match(rf"{re.escape(wanted)}(?!\d)", plain) is not None
+        if constraint.startswith(">="):
+            command = ["dpkg", "--compare-versions", plain, "ge", wanted]
+            return subprocess.run(command, check=False).returncode == 0
+        return constraint in ("*", version)
+
+    def install(self, versions: Mapping[str, str]) -> None:
+        """Install without recommended packages, and leave no logs and no copies of old lists."""
+        quiet = [f"-o=Dir::Log::{log}=" for log in ("History", "Planner", "Terminal")]
+        quiet += ["-o=DPkg::Use-Pty=0", "-o=DPkg::Options::=--log=/dev/null"]
+        self._apt("apt-get", "install", *quiet, *_pins(versions), show=True)
+        # The first are from debconf's look into the archives, which knows nothing of the settings.
+        old = ("cache/debconf/*-old", "cache/ldconfig/aux-cache", "lib/dpkg/*-old")
+        for pattern in ("cache/apt/*.bin", *old):
+            for path in Path("/var").glob(pattern):
+                path.unlink()
+
+    def resolve(self, versions: Mapping[str, str]) -> list[Package]:
+        """Read what a simulated installation prints: Inst NAME [OLD] (NEW SUITES [ARCH])."""
+        listing = self._apt("apt-get", "install", "--simulate", *_pins(versions))
+        lines = re.findall(r"^Inst (\S+) (?:\[\S+\] )?\((\S+) .*\[(\w+)\]\)", listing, flags=re.M)
+        return [Package(*line) for line in lines]
+
+    def date(self) -> str | None:
+        """Return the newest date in the sources' Release files."""
+        files = (self.cache / "lists").glob("*Release")
+        dates = [
+            parsedate_to_datetime(line[1])
+            for file in files
+            if (line := re.search(r"^Date: (.+)$", file.read_text(), flags=re.M))
+        ]
+        return max(dates).date().isoformat() if dates else None
+
+    def owner(self, library: str) -> str | None:
+        """Search the archive's Contents lists, which are fetched for it (50 MB, apt-file(1))."""
+        target = "Acquire::IndexTargets::deb::Contents-deb"
+        options = {
+            "MetaKey": "$(COMPONENT)/Contents-$(ARCHITECTURE)",
+            "ShortDescription": "Contents",
+            "Description": "$(RELEASE) $(COMPONENT) Contents",
+            "KeepCompressed": "true",
+            "KeepCompressedAs": "gz",
+        }
+        settings = [f"-o={target}::{name}={value}" for name, value in options.items()]
+        self._apt("apt-get", "-qq", *settings, "update")
+        listing = self._apt(
+            "apt-get", *settings, "indextargets", "--format=$(CREATED_BY) $(FILENAME)"
+        )
+        found = [
+            package
+            for line in listing.splitlines()
+            # What is for all processors alike has no library.
+            if re.match(rf"Contents-deb .*Contents-{self.architecture}\b", line)
+            for package in _contents(Path(line.split(" ", 1)[1]), library)
+        ]
+        # The shortest name: the library itself comes before what bundles a copy of it.
+        return min(found, key=lambda name: (len(name), name), default=None)
+
+    def _apt(self, program: str, *arguments: str, show: bool = False) -> str:
+        options = {
+            "Acquire::Languages": "none",
+            "APT::Install-Recommends": "false",
+            "APT::Keep-Downloaded-Packages": "true",
+            "APT::Update::Error-Mode": "any",
+            "Dir::Cache": self.cache,
+            "Dir::Cache::archives": self.cache / "archives",
+            # Images that Docker's makers publish switch these two off.
+            "Dir::Cache::pkgcache": "pkgcache.bin",
+            "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
+            "Dir::State::lists": self.cache / "lists",
+        }
+        if CERTIFICATES.exists() and CERTIFICATES.stat().st_size:
+            options["Acquire::https::CAInfo"] = CERTIFICATES
+        settings = [f"-o={name}={value}" for name, value in options.items()]
+        flags = ["--yes", "--allow-downgrades"] if program == "apt-get" else []
+        return _run(program, *flags, *settings, *arguments, show=show)
+
+
+class Apk(Manager):
+    """Alpine."""
+
+    print_architecture = ("apk", "--print-arch")
+
+    def update(self) -> None:
+        """Fetch the lists of all repositories."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        self._apk("update")
+
+    def known(self, names: Collection[str]) -> dict[str, Known]:
+        """Return what apk's policy says: each version, indented below it where it is."""
+        found = {}
+        for stanza in re.split(r"^(?=\S)", self._apk("policy", *names), flags=re.M):
+            name, _, rest = stanza.partition(" policy:\n")
+            versions = re.findall(r"^  (\S+):\n((?:    .+\n)*)", rest, flags=re.M)
+            if versions:
+                installed = [version for version, places in versions if "apk/db/" in places]
+                served = [version for version, places in versions if "://" in places]
+                order = [*reversed(served), *installed]
+                found[name] = Known(next(iter(installed), None), tuple(dict.fromkeys(order)))
+        return found
+
+    def names(self) -> Iterable[str]:
+        """Return the names of all packages in the repositories."""
+        return (line.rsplit("-", 2)[0] for line in self._apk("search").splitlines())
+
+    def providers(self, name: str) -> list[str]:
+        """Return the packages that provide a name."""
+        # With nothing to print apk's search fails.
+        found = _run(*self._command, "search", "--exact", name, check=False).splitlines()
+        lines = (line for line in found if not line.startswith(("ERROR:", "WARNING:")))
+        return sorted({line.rsplit("-", 2)[0] for line in lines})
+
+    def matches(self, version: str, constraint: str) -> bool:
+        """Compare as apk does."""
+        if constraint.startswith("~"):
+            wanted = constraint[1:]
+            return re.match(rf"{re.escape(wanted)}(?!\d)", version) is not None
+        if constraint.startswith(">="):
+            return _run("apk", "version", "--test", version, constraint[2:]).strip() in "=>"
+        return constraint in ("*", version)
+
+    def install(self, versions: Mapping[str, str]) -> None:
+        """Install with downloads kept only in the cache, and leave no log."""
+        self._apk("add", *_pins(versions), show=True)
+        Path("/var/log/apk.log").unlink(missing_ok=True)
+
+    def resolve(self, versions: Mapping[str, str]) -> list[Package]:
+        """Read what a simulated installation prints: (1/2) Installing NAME (VERSION)."""
+        listing = self._apk("add", "--simulate", *_pins(versions))
+        lines = re.findall(
+            r"^\(\d+/\d+\) \w+grading (\S+) \(\S+ -> (\S+)\)|^\(\d+/\d+\) \w+ (\S+) \((\S+)\)",
+            listing,
+            flags=re.M,
+        )
+        pairs = [(a or c, b or d) for a, b, c, d in lines]
+        return [Package(name, version, self.architecture) for name, version in pairs]
+
+    def date(self) -> str | None:
+        """Return None: an index of apk has no date."""
+        return None
+
+    def owner(self, library: str) -> str | None:
+        """Return the package that provides the library under its so: name."""
+        found = self.providers(f"so:{library}")
+        return min(found, key=lambda name: (len(name), name), default=None)
+
+    @property
+    def _command(self) -> tuple[str, ...]:
+        return ("apk", "--cache-dir", str(self.cache))
+
+    def _apk(self, *arguments: str, show: bool = False) -> str:
+        return _run(*self._command, *arguments, show=show)
+
+
+def _pins(versions: Mapping[str, str]) -> list[str]:
+    return [f"{name}={version}" for name, version in sorted(versions.items())]
+
+
+def _contents(path: Path, library: str) -> Iterator[str]:
+    """Yield the packages with a library in a Contents list: PATH, spaces, SECTION/PACKAGE,…."""
+    ending = f"/{library} "
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            if ending in line and line.startswith(("lib/", "usr/lib/")):
+                yield from (place.rsplit("/", 1)[-1] for place in line.split()[-1].split(","))
+
+
+def _run(*command: str, show: bool = False, check: bool = True) -> str:
+    """Return what a program prints, and show it if asked to; ManagerError if it fails."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    if CERTIFICATES.exists() and CERTIFICATES.stat().st_size:
+        environment["SSL_CERT_FILE"] = str(CERTIFICATES)
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    failed = check and done.returncode
+    if show or failed:
+        print(done.stdout, end="", flush=True)
+    if failed:
+        lines = (done.stdout.strip() or "no message").splitlines()
+        told = [line for line in lines if line.startswith(("E:", "ERROR:", "WARNING:"))]
+        raise ManagerError(f"{command[0]} failed. Fix what it reported: {(told or lines)[-1]}")
+    return done.stdout

@@ -1,0 +1,334 @@
+"""Read poetry.lock, and write a hashed requirements file of it without Poetry.
+
+What `poetry export` writes for some groups and extras of a project, Python can write from
+pyproject.toml and poetry.lock alone: an image is built without Poetry.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+from errors import BuildError
+
+MAIN = "main"
+# Only this one: a later format may move a restriction into a field that is not read here.
+LOCK_VERSION = "2.1"
+HASH_ALGORITHMS = ("sha256:", "sha384:", "sha512:")
+PYTHON_CLAUSE = re.compile(r"(\^|~=|~|===?|!=|[<>]=?|)\s*(\d\w*(?:\.\w+)*(?:\.\*)?)")
+
+# What is left of an environment marker once the extras are chosen: its text, or always or never.
+Marker: TypeAlias = str | bool
+
+
+class LockError(BuildError):
+    """A project that cannot be installed as locked."""
+
+    def __init__(self, problem: str, remedy: str = "Run `nox -s lock`") -> None:
+        """Take both sentences without their full stops."""
+        super().__init__(f"{problem}. {remedy}.")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A locked package; `markers` has, for each of its groups, the marker that applies there."""
+
+    name: str
+    version: str
+    markers: dict[str, str]
+    hashes: list[str]
+    files: list[str]
+    source: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A package to install where its marker is true; without a marker that is everywhere."""
+
+    name: str
+    version: str
+    marker: str
+    hashes: list[str]
+    files: list[str]
+
+    @property
+    def requirement(self) -> str:
+        """Return what a requirements file calls the package."""
+        marker = f" ; {self.marker}" if self.marker else ""
+        return f"{self.name}=={self.version}{marker}"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is to be installed, and the options with which pip and uv find it."""
+
+    options: list[str]
+    packages: list[Chosen]
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A project's lock, found to fit its pyproject.toml; `groups` tells which are optional."""
+
+    path: Path
+    packages: list[Package]
+    groups: dict[str, bool]
+    extras: set[str]
+    python_versions: str
+
+
+def load(project: Path) -> Lock:
+    """Read the lock of the project in a folder; LockError if it is missing, unreadable or stale."""
+    path = project / "pyproject.toml"
+    content = _read(path, "Run this in the project's folder")
+    pyproject = _parse(path, content, "Correct it, then run `nox -s lock`")
+    path = project / "poetry.lock"
+    content = _read(
+        path, "Run `nox -s lock`, or docker build --target lock --output . ., and commit it"
+    )
+    # Poetry refuses to lock on top of a broken lock, and a new one would move every version.
+    data = _parse(path, content, "Run `git checkout HEAD -- poetry.lock`, then `nox -s lock`")
+    try:
+        _check(path, content, data, pyproject)
+        return Lock(
+            path=path,
+            packages=[_package(entry) for entry in data.get("package", [])],
+            groups=_groups(pyproject),
+            extras={normalise(extra) for extra in data.get("extras", {})},
+            python_versions=data["metadata"]["python-versions"],
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise LockError(f"{path} is not a lock that Poetry wrote ({error!r})") from error
+
+
+def default_groups(lock: Lock) -> list[str]:
+    """Return the groups besides main that `poetry install` installs: those not optional."""
+    return [group for group, optional in lock.groups.items() if group != MAIN and not optional]
+
+
+def select(
+    lock: Lock, groups: Collection[str] = (MAIN,), extras: Collection[str] = ()
+) -> Selection:
+    """Return what some groups and extras of a project install.
+
+    LockError for an unknown group or extra, for a marker that cannot be read, and for a package
+    that cannot be installed from an index with its hash checked.
+    """
+    groups = _known("group", groups, lock.groups)
+    extras = _known("extra", extras, lock.extras)
+    options: set[str] = set()
+    packages = []
+    for package in lock.packages:
+        try:
+            marker = _marker(package, groups, extras)
+            restricted = join("and", (python_marker(lock.python_versions), marker))
+        except ValueError as error:
+            raise LockError(f"{lock.path} has a marker that cannot be read: {error}") from error
+        if marker is not False:
+            options.update(_options(lock, package))
+            packages.append(_chosen(lock, package, restricted))
+    return Selection(sorted(options), sorted(packages, key=lambda x: (x.requirement, x.hashes)))
+
+
+def requirements_file(options: Iterable[str], packages: Iterable[Chosen]) -> str:
+    """Return the text of a requirements file: options, then each package with its hashes."""
+    lines = [*options, *(requirement_line(x.requirement, x.hashes) for x in packages)]
+    return "".join(f"{line}\n" for line in dict.fromkeys(lines))
+
+
+def requirement_line(requirement: str, hashes: Iterable[str]) -> str:
+    """Return a requirement with the hashes that its file may have."""
+    return " \\\n    ".join((requirement, *(f"--hash={digest}" for digest in hashes)))
+
+
+def content_hash(pyproject: dict[str, Any], *, dependency_groups: bool = True) -> str:
+    """Return the hash by which Poetry tells whether a lock still fits its pyproject.toml.
+
+    Source: `Locker._get_content_hash` in poetry/packages/locker.py of Poetry 2.5.1. Poetry before
+    2.3.0 left `[dependency-groups]` out.
+    """
+    table = pyproject.get("project", {})
+    standard = ("requires-python", "dependencies", "optional-dependencies")
+    project = {key: table[key] for key in standard if key in table}
+    groups = pyproject.get("dependency-groups", {}) if dependency_groups else {}
+    table = pyproject.get("tool", {}).get("poetry", {})
+    legacy = ("dependencies", "source", "extras", "dev-dependencies")
+    poetry = {key: table.get(key) for key in legacy if key in table or not (project or groups)}
+    if "group" in table:
+        poetry["group"] = table["group"]
+    content = {"project": project, "dependency-groups": groups}
+    content = {key: value for key, value in content.items() if value}
+    content = {**content, "tool": {"poetry": poetry}} if content else poetry
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def normalise(name: str) -> str:
+    """Return the normalised form of a name: https://peps.python.org/pep-0503/#normalized-names."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def join(operator: str, markers: Iterable[Marker]) -> Marker:
+    """Return the markers joined by `and` or `or`, without repetitions."""
+    decisive = operator == "or"
+    operands = dict.fromkeys(markers)
+    if decisive in operands:
+        return decisive
+    texts = [operand for operand in operands if isinstance(operand, str)]
+    if operator == "and" and len(texts) > 1:
+        texts = [f"({text})" if " or " in text else text for text in texts]
+    return f" {operator} ".join(texts) or not decisive
+
+
+def parse_marker(text: str, extras: Collection[str]) -> Marker:
+    """Return a marker with its comparisons to `extra` decided; ValueError if it is not a marker.
+
+    Source: https://peps.python.org/pep-0508/#environment-markers, and Poetry's own `<empty>`.
+    """
+    if text in ("", "*", "<empty>"):
+        return text != "<empty>"
+    # A marker is a Python expression but for `~=`; a stand-in of its length keeps offsets true.
+    try:
+        return _decide(ast.parse(text.replace("~=", "<<"), mode="eval").body, text, extras)
+    except SyntaxError as error:
+        raise ValueError(text) from error
+
+
+def python_marker(versions: str) -> Marker:
+    """Return the marker of a project's Python versions; ValueError if they cannot be read.
+
+    Source: https://python-poetry.org/docs/dependency-specification/#version-constraints.
+    """
+    return join("or", map(_python_range, re.split(r"\|\|?", versions)))
+
+
+def _python_range(versions: str) -> Marker:
+    if PYTHON_CLAUSE.sub("", versions).strip(" ,") not in ("", "*"):
+        raise ValueError(versions)
+    return join("and", (_python_clause(*clause) for clause in PYTHON_CLAUSE.findall(versions)))
+
+
+def _python_clause(operator: str, version: str) -> Marker:
+    if operator in ("^", "~"):
+        major, *minor = (int(number) for number in version.split(".")[:2])
+        upper = f"{major}.{minor[0] + 1}" if operator == "~" and minor else f"{major + 1}"
+        return join("and", (_python_clause(">=", version), _python_clause("<", upper)))
+    # `python_version` has no third number: compared with it, 3.13.1 would pass for "<=3.13".
+    exact = operator not in (">=", "<") or version.count(".") > 1
+    return f'{"python_full_version" if exact else "python_version"} {operator or "=="} "{version}"'
+
+
+def _decide(node: ast.expr, text: str, extras: Collection[str]) -> Marker:
+    match node:
+        case ast.BoolOp(operator, operands):
+            markers = (_decide(operand, text, extras) for operand in operands)
+            return join("and" if isinstance(operator, ast.And) else "or", markers)
+        case ast.Compare(
+            ast.Name("extra"), [ast.Eq() | ast.NotEq() as equal], [ast.Constant(name)]
+        ):
+            return (normalise(str(name)) in extras) is isinstance(equal, ast.Eq)
+        case ast.Compare() | ast.BinOp(op=ast.LShift()) if "extra" not in _variables(node):
+            return text[node.col_offset : node.end_col_offset]
+    raise ValueError(text)
+
+
+def _variables(node: ast.expr) -> set[str]:
+    return {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
+
+
+def _read(path: Path, remedy: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise LockError(f"{path} does not exist", remedy) from error
+    except OSError as error:
+        raise LockError(f"{path} cannot be read ({error})", remedy) from error
+
+
+def _parse(path: Path, content: bytes, remedy: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise LockError(f"{path} is not valid TOML: {error}", remedy) from error
+
+
+def _check(path: Path, content: bytes, data: dict[str, Any], pyproject: dict[str, Any]) -> None:
+    version = data["metadata"]["lock-version"]
+    if version != LOCK_VERSION:
+        raise LockError(f"{path} has lock format {version}, and only {LOCK_VERSION} is supported")
+    accepted = {content_hash(pyproject)}
+    written_by = re.match(rb".*\bPoetry (\d+)\.(\d+)", content)
+    if written_by and tuple(map(int, written_by.groups())) < (2, 3):
+        accepted.add(content_hash(pyproject, dependency_groups=False))
+    if data["metadata"]["content-hash"] not in accepted:
+        raise LockError(f"{path} does not fit the dependencies that pyproject.toml declares")
+
+
+def _package(entry: dict[str, Any]) -> Package:
+    markers = entry.get("markers", "")
+    if isinstance(markers, str):
+        markers = dict.fromkeys(entry["groups"], markers)
+    hashes = (file["hash"] for file in entry["files"])
+    return Package(
+        name=normalise(entry["name"]),
+        version=entry["version"],
+        markers={normalise(group): markers.get(group, "") for group in entry["groups"]},
+        hashes=sorted(digest for digest in hashes if digest.startswith(HASH_ALGORITHMS)),
+        files=[file["file"] for file in entry["files"]],
+        source=entry.get("source", {}),
+    )
+
+
+def _groups(pyproject: dict[str, Any]) -> dict[str, bool]:
+    poetry = pyproject.get("tool", {}).get("poetry", {})
+    tables = {normalise(group): table for group, table in poetry.get("group", {}).items()}
+    names = {MAIN, *tables, *map(normalise, pyproject.get("dependency-groups", {}))}
+    if "dev-dependencies" in poetry:
+        names.add("dev")
+    return {name: tables.get(name, {}).get("optional", False) for name in sorted(names)}
+
+
+def _known(kind: str, chosen: Collection[str], known: Collection[str]) -> list[str]:
+    names = sorted({normalise(name) for name in chosen})
+    for name in names:
+        if name not in known:
+            raise LockError(
+                f"pyproject.toml has no {kind} {name}, only {', '.join(sorted(known)) or 'none'}",
+                "Correct [tool.seedpod] there, or declare it and run `nox -s lock`",
+            )
+    return names
+
+
+def _marker(package: Package, groups: Collection[str], extras: Collection[str]) -> Marker:
+    texts = (package.markers[group] for group in groups if group in package.markers)
+    return join("or", (parse_marker(text, extras) for text in texts))
+
+
+def _options(lock: Lock, package: Package) -> list[str]:
+    if not package.source:
+        return []
+    kind = package.source["type"]
+    if kind != "legacy":
+        raise LockError(
+            f"{lock.path} takes {package.name} from a {kind} source instead of an index",
+            "Depend on a release of it in pyproject.toml, then run `nox -s lock`",
+        )
+    url = urlsplit(package.source["url"].rstrip("/"))
+    # Credentials reach a build as a secret; here they would end in a layer.
+    host = url.netloc.rpartition("@")[2]
+    trusted = [f"--trusted-host {host}"] if url.scheme == "http" else []
+    return [f"--extra-index-url {url._replace(netloc=host).geturl()}", *trusted]
+
+
+def _chosen(lock: Lock, package: Package, marker: Marker) -> Chosen:
+    if not package.hashes:
+        raise LockError(f"{lock.path} has no hashes for {package.name}=={package.version}")
+    text = marker if isinstance(marker, str) else ""
+    return Chosen(package.name, package.version, text, package.hashes, package.files)

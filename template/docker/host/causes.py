@@ -1,0 +1,164 @@
+"""What the messages of Docker, and of programs in a build, mean to the owner of a project.
+
+Each entry is an expression, whose group replaces {}, a problem, and a remedy; the first that
+matches counts. Their wording is Docker's of 26.1 and 28.5, pip's of 26 and Poetry's of 2.5:
+tests/unit/test_causes.py of Seedpod's repository has each message as it was met.
+"""
+
+CAUSES = (
+    # What a program of this folder reports, behind BuildKit's time stamp, has both sentences.
+    (r"^(?:#\d+ )?[\d.]+ ((?:System packages|Interpreter|Wheels): .+)$", "{}", ""),
+    (
+        r"fatal error: (\S+\.h(?:pp)?): No such file",
+        "A wheel is compiled here, and the header {} is missing.",
+        "Declare the package that has it in dev-dependencies of [tool.sys] in pyproject.toml.",
+    ),
+    (
+        r"command '(\S+)' failed: No such file|unable to execute '(\S+)': No such file"
+        r"|(pg_config|mysql_config|pkg-config)(?: executable)?:? (?:is required|not found)"
+        r"|No module named '(pkg-config)'|Can not find valid (pkg-config) name",
+        "A wheel is compiled here, and the program {} is missing.",
+        "Declare the package that has it in dev-dependencies of [tool.sys] in pyproject.toml.",
+    ),
+    (
+        r"no builder \"?([^\"\s]+)\"? found",
+        "There is no builder {}.",
+        "See what docker buildx ls lists, and name one of these in BUILDX_BUILDER, or unset it.",
+    ),
+    (
+        r"^(?:ERROR: )(?:failed to build: )?(?:failed to (?:list workers|find driver|solve): .*"
+        r"(?:connection error|Unavailable)|(?:.*: )?context deadline exceeded)",
+        "The builder in use does not answer.",
+        "Start it, or build with the engine's own: unset BUILDX_BUILDER; docker buildx use default",
+    ),
+    (
+        r"docker exporter does not (?:currently )?support exporting manifest lists"
+        r"|[Mm]ulti-platform build is not supported",
+        "An image for several platforms cannot be loaded into this engine.",
+        "Name one in --platform, or turn on the engine's containerd image store.",
+    ),
+    (
+        r"push and load may not be set together|multiple outputs currently unsupported",
+        "The image is loaded into the engine, and this builder has one output at a time.",
+        "Leave out --push and --output; or update the builder to BuildKit 0.13 or later.",
+    ),
+    (
+        r"Cache export is not supported for the docker driver"
+        r"|(?:unknown|unsupported) cache (?:exporter|importer)",
+        "The builder in use cannot keep layers where BUILD_OPTIONS says.",
+        "Name one in a container, as docker buildx create makes it, or change --cache-to.",
+    ),
+    (
+        r"(?s)using (?:docker-container|remote|kubernetes|cloud) driver"
+        r".*failed to resolve source metadata for ([^\s,]+?)[:,]?\s",
+        "The builder in use cannot pull the base image {}: it sees only registries.",
+        "Push it to a registry and name it there in PYTHON_IMAGE; or build with the engine's own "
+        "builder: unset BUILDX_BUILDER; docker buildx use default",
+    ),
+    (
+        r"Cannot connect to the Docker daemon|error during connect|failed to connect to the docker"
+        r"|daemon is not running",
+        "No container engine answers.",
+        "Start Docker, or set DOCKER_HOST to the address of a running engine.",
+    ),
+    (
+        r"permission denied while trying to connect",
+        "This user may not talk to the container engine.",
+        "Join the group docker, or use a rootless engine.",
+    ),
+    (
+        r"legacy builder is deprecated|BuildKit is enabled but the buildx component is missing"
+        r"|unknown flag: --secret",
+        "This Docker cannot build with BuildKit.",
+        "Update it to version 23 or later, or install its buildx plugin.",
+    ),
+    (
+        r"API version|is too old\. Minimum supported|is too new\. Maximum supported",
+        "Docker's client and engine do not fit each other.",
+        "Update the older one; builds need Docker 23 or later.",
+    ),
+    (
+        r"unknown command: docker compose|'compose' is not a docker command"
+        r"|unknown (?:shorthand )?flag: .*\n+See 'docker --help'",
+        "This Docker has no compose command.",
+        "Install its compose plugin, version 2.20 or later.",
+    ),
+    (
+        r"[Nn]o space left on device",
+        "The engine's disk is full.",
+        "See what docker system df lists; docker builder prune empties the build cache.",
+    ),
+    (
+        r"(?:failed to resolve source metadata for|pull access denied for) ([^\s,]+?)[:,]?\s",
+        "The base image {} cannot be pulled.",
+        "Check the registry's address and login, or name an image that you have in PYTHON_IMAGE.",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|certificate signed by unknown",
+        "A server shows a certificate that this build does not trust.",
+        "Name the file with its authority's certificates in SSL_CERT_FILE.",
+    ),
+    (
+        r"No matching distribution found for (\S+)|\b401\b.* for url \((\S+)\)",
+        "The package index refuses or lacks {}.",
+        "Check PIP_INDEX_URL with its user and password, in the environment or in pip.env.",
+    ),
+    (
+        r"failed to stat (\S+?):",
+        "The file {} does not exist.",
+        "Correct SSL_CERT_FILE, or unset it.",
+    ),
+    (
+        r"[Cc]urrent Python version \(([\d.]+)\) (?:does not satisfy|is not allowed)"
+        r"|Python version ([\d.]+) is not supported by the project",
+        "The base image has Python {}, which requires-python in pyproject.toml excludes.",
+        "Name another image in PYTHON_IMAGE, or change requires-python and lock again.",
+    ),
+    (
+        r"Bind for ([\d.]+:\d+) failed|listen tcp[46]? ([\d.]+:\d+): bind"
+        r"|failed to bind host port (?:for )?([\d.]+:\d+)",
+        "The address {} is in use.",
+        "Stop what uses it, or choose another port, for example: PORT=8001 nox -s up",
+    ),
+    (
+        r"project name must not be empty",
+        "Compose cannot make a name for its containers from that of this folder.",
+        "Write COMPOSE_PROJECT_NAME=NAME into .env.",
+    ),
+    (
+        r"dependency failed to start: container \S+?-([a-z\d_]+)-\d+ (?:is unhealthy|exited)",
+        "The service {} does not become ready.",
+        "Start only it and read its log: nox -s up -- up, and its name.",
+    ),
+    (
+        r"from daemon: network [0-9a-f]{64} not found",
+        "A container that was stopped refers to a network that was removed since.",
+        "Remove the containers and start again: nox -s up -- down",
+    ),
+    (
+        r"network (\S+) declared as external, but could not be found"
+        r"|from daemon: network (\S+) not found",
+        "The network {}, which projects share, does not exist.",
+        "Make it once: docker network create, and its name.",
+    ),
+    (
+        r"unknown flag: (\S+)|unknown shorthand flag: '\w' in (\S+)",
+        "Docker has no option {}.",
+        "What follows -- goes to Docker; docker build --help lists what it takes.",
+    ),
+    (
+        r"^(?:error from registry: )?(?:no basic auth credentials|(?:denied|unauthorized): )",
+        "The registry does not let this user push there.",
+        "Log in as one who may, with docker login and its address, or correct the repository.",
+    ),
+    (
+        r'(?:Get|Head|Post|Put) "https?://([^/"]+)/v2/[^"]*": (?:dial|net/http|context|EOF|read)',
+        "The registry {} does not answer.",
+        "Check its address, and whether this machine reaches it.",
+    ),
+    (
+        r"repository name \((\S+)\) must be lowercase",
+        "The image's name {} has capital letters.",
+        "Write it in lower case.",
+    ),
+)

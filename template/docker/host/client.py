@@ -1,0 +1,148 @@
+"""Run a container engine's client; if it fails, end with what is wrong and what to do about it.
+
+    python docker/host/client.py docker build …
+
+The output passes through as it comes and the exit status is the client's own.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any, Self
+
+from causes import CAUSES
+from session import NOT_INSTALLED
+
+KEPT_LINES = 200
+END_SECONDS = 10
+HANGUP = 1
+
+
+def explain(lines: Iterable[str]) -> str | None:
+    """Return what is wrong and what to do, judged by the last lines of output; None if unknown."""
+    text = "\n".join(lines) + "\n"
+    for expression, problem, remedy in CAUSES:
+        found = re.search(expression, text, flags=re.MULTILINE)
+        if found:
+            subject = next((group for group in found.groups() if group), "")
+            return f"{problem.format(subject)} {remedy}".rstrip()
+    return None
+
+
+class Client:
+    """A client that runs: its messages are shown as they come, and kept to be explained.
+
+    As a context, it receives the signals that are meant to end the program.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """Start the command; the program ends with a remedy where it is not installed."""
+        self.parent = os.getppid()
+        self.received: list[int] = []
+        self.handlers: dict[int, Any] = {}
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, signal.SIGINT)
+            # What is ignored stays so: nohup, and what a shell runs in the background.
+            if number not in self.handlers and signal.getsignal(number) != signal.SIG_IGN:
+                self.handlers[number] = signal.signal(number, self._receive)
+        try:
+            self.process = subprocess.Popen(
+                command, stderr=subprocess.PIPE, text=True, errors="replace"
+            )
+        except FileNotFoundError:
+            sys.exit(NOT_INSTALLED.format(command[0]))
+        self.last: deque[str] = deque(maxlen=KEPT_LINES)
+        self.reader = threading.Thread(target=self._relay, daemon=True)
+        self.reader.start()
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let signals do what they did before."""
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, _: object) -> None:
+        self.received.append(number)
+
+    def _relay(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as messages:
+            for line in messages:
+                self.last.append(line.rstrip("\n"))
+                # The terminal may be gone; the client is not to wait for it.
+                with suppress(OSError):
+                    sys.stderr.write(line)
+                    sys.stderr.flush()
+
+    def attend(self) -> int:
+        """Wait until the client ends, and return 0, or the number of a signal that came before.
+
+        A parent that was killed counts as a terminal that is gone.
+        """
+        while self.process.poll() is None and not self.received:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=1)
+            if os.getppid() != self.parent:
+                self.received.append(HANGUP)
+        return self.received[0] if self.received else 0
+
+    def end(self, seconds: float) -> None:
+        """See to it that the client ends, which may take so many seconds by itself."""
+        for stop in (self.process.terminate, self.process.kill):
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=seconds)
+                return
+            stop()
+            seconds = END_SECONDS
+        self.process.wait()
+
+    def finish(self) -> int:
+        """Say why the client failed, if that is known, and return its status as a shell does."""
+        status = self.process.wait()
+        # Who inherited its end of the pipe must not keep this program.
+        self.reader.join(timeout=5)
+        reason = explain(list(self.last)) if status and not self.received else None
+        if reason:
+            print(f"\n{reason}", file=sys.stderr)
+        return status if status >= 0 else 128 - status
+
+
+def run(command: Sequence[str]) -> None:
+    """Run a command to its end; ends the program with the command's status if that is not 0."""
+    with Client(command) as client:
+        number = client.attend()
+        if number:
+            # The keyboard's interrupt reaches the client too, which ends its work in good order.
+            deadline = time.monotonic() + (END_SECONDS if number == signal.SIGINT else 0)
+            while client.process.poll() is None and client.received == [signal.SIGINT]:
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.05)
+            client.end(0)
+        status = client.finish()
+    # An interrupted client is no success, whatever it says.
+    if status or number:
+        sys.exit(status or 128 + number)
+
+
+def output(command: Sequence[str]) -> str:
+    """Return what a command prints; ends the program as ``run`` does, which reads its messages."""
+    program = [sys.executable, __file__, *command]
+    done = subprocess.run(program, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    return done.stdout
+
+
+if __name__ == "__main__":
+    run(sys.argv[1:])

@@ -1,0 +1,226 @@
+"""Measure the stages of the image and compare them with their budgets in pyproject.toml.
+
+    python docker/host/sizes.py [base=IMAGE STAGE=IMAGE …]
+
+Without arguments it builds base and every stage that has a budget. It prints a table of the stages,
+then the largest layers and distributions of the last one, and what grew since the last measurement
+within budget, which is kept in build/sizes.json. The same text goes to build/sizes.txt. The exit
+status is 1 if a stage is over its budget. What the size of a stage is stands in layers.py. One MB
+is 1,000,000 bytes, as docker prints it.
+"""
+
+import io
+import json
+import re
+import sys
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import engine
+import settings
+from layers import MOST_IMAGES, Image, Layer, SizeError, keep, measure, recall
+from session import docker, ended_by_errors, read_json, write_text
+
+BASE = "base"
+REPORT = Path("build/sizes.json")
+TEXT = Path("build/sizes.txt")
+LONGEST_LIST = 8
+# In the user's cache folder.
+KEPT = "distributions.json"
+UNITS = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
+# Runs inside the image: the size of each distribution, with the bytecode beside its modules.
+DISTRIBUTIONS = """
+import importlib.metadata, json, os
+from importlib.util import cache_from_source
+sizes = {}
+for distribution in importlib.metadata.distributions():
+    files = {str(file.locate()) for file in distribution.files or ()}
+    files |= {cache_from_source(file) for file in files if file.endswith(".py")}
+    name = distribution.metadata["Name"]
+    sizes[name] = sum(os.path.getsize(file) for file in files if os.path.exists(file))
+print(json.dumps(sizes))
+"""
+
+
+@dataclass
+class Stage:
+    """What was measured of one stage; sizes in bytes."""
+
+    size: int
+    compressed: int
+    budget: int | None = None
+    layers: list[Layer] = field(default_factory=list)
+    distributions: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def over(self) -> bool:
+        """Tell whether the stage is larger than it may be."""
+        return self.budget is not None and self.size > self.budget
+
+
+def parse_size(text: str) -> int:
+    """Return a size like "58 MB" in bytes; SizeError if it is none."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMG]B)", str(text).strip())
+    if not found:
+        raise SizeError(
+            f"[tool.seedpod.size] in pyproject.toml has {text!r}, which is not a size. "
+            'Write a number and a unit, like "58 MB".'
+        )
+    return int(float(found.group(1)) * UNITS[found.group(2)])
+
+
+def show_size(size: int) -> str:
+    """Return bytes as megabytes, or kilobytes below one of them."""
+    return f"{size / 1e6:.1f} MB" if abs(size) >= UNITS["MB"] else f"{size / 1e3:.1f} kB"
+
+
+def shorten(instruction: str) -> str:
+    """Return an instruction in one line, without the shell that runs it."""
+    text = re.sub(r"^(RUN )?(/bin/sh -c |\|\d+ .*?/bin/sh -c )(#\(nop\) +)?", "", instruction)
+    text = " ".join(text.replace("# buildkit", "").split())
+    return text if len(text) <= 70 else f"{text[:69]}…"
+
+
+def distributions(name: str, image: Image) -> dict[str, int]:
+    """Return the bytes of each distribution that is installed in the image with this name."""
+    sizes: Any = recall(KEPT).get(image.key)
+    if not _are_sizes(sizes):
+        run = ("run", "--rm", "--network", "none", "--entrypoint", "python3", name)
+        sizes = json.loads(docker(*run, "-c", DISTRIBUTIONS))
+        keep(KEPT, {image.key: sizes}, MOST_IMAGES)
+    found: dict[str, int] = sizes
+    return found
+
+
+def _are_sizes(entry: Any) -> bool:
+    return isinstance(entry, dict) and all(isinstance(size, int) for size in entry.values())
+
+
+def earlier(report: dict[str, Any]) -> dict[str, Stage]:
+    """Return the stages of an earlier report, without those that were not measured in this way.
+
+    Earlier versions took what the engine says for the size of a stage, and had no digests.
+    """
+    stages = {}
+    for name, entry in report.items():
+        try:
+            stage = Stage(**{**entry, "layers": [Layer(**layer) for layer in entry["layers"]]})
+        except (TypeError, LookupError):
+            continue
+        if stage.size == sum(layer.size for layer in stage.layers) and _are_sizes(
+            stage.distributions
+        ):
+            stages[name] = stage
+    return stages
+
+
+def print_table(rows: list[list[str]]) -> None:
+    """Print rows in columns: the first to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *rest in rows:
+        cells = [first.ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+        print("  ".join(cells).rstrip())
+
+
+def print_stages(stages: dict[str, Stage], before: dict[str, Stage]) -> None:
+    """Print what was measured of each stage."""
+    rows = [["stage", "size", "over base", "compressed", "budget", "change", "verdict"]]
+    for name, stage in stages.items():
+        old = before.get(name)
+        rows.append(
+            [
+                name,
+                show_size(stage.size),
+                show_size(stage.size - stages[BASE].size),
+                show_size(stage.compressed),
+                show_size(stage.budget) if stage.budget is not None else "-",
+                show_size(stage.size - old.size) if old else "-",
+                "OVER" if stage.over else "ok" if stage.budget is not None else "-",
+            ]
+        )
+    print_table(rows)
+
+
+def print_largest(title: str, sizes: Iterable[tuple[str, int]]) -> None:
+    """Print the largest of ``sizes`` that are not empty."""
+    largest = sorted(((size, name) for name, size in sizes if size), reverse=True)[:LONGEST_LIST]
+    if largest:
+        print(f"\n{title}")
+        print_table([[f"  {name}", show_size(size)] for size, name in largest])
+
+
+def growth(stage: Stage, before: Stage | None) -> list[tuple[str, int]]:
+    """Return by how many bytes which distribution grew since the measurement ``before``."""
+    if before is None:
+        return []
+    old = before.distributions
+    changes = ((name, size - old.get(name, 0)) for name, size in stage.distributions.items())
+    return [(name, change) for name, change in changes if change > 0]
+
+
+def sized_stages() -> dict[str, str]:
+    """Return the budget of each stage that has one, as pyproject.toml writes it."""
+    table: dict[str, str] = engine.project().get("tool", {}).get("seedpod", {}).get("size", {})
+    return table
+
+
+def built() -> dict[str, str]:
+    """Build the stages to measure, and return the names of their images."""
+    stages = (BASE, *(sized_stages() or ("production",)))
+    for stage in stages:
+        engine.build(stage)
+    return {stage: f"{engine.name()}:{stage}" for stage in stages}
+
+
+def run(images: dict[str, str]) -> bool:
+    """Measure and report ``images`` by stage; return whether all are within budget."""
+    budgets = {name: parse_size(value) for name, value in sized_stages().items()}
+    report = read_json(REPORT)
+    before = earlier(report)
+    last = list(images)[-1]
+    stages = {}
+    for (name, image), found in zip(images.items(), measure(*images.values()), strict=True):
+        stage = Stage(found.size, found.compressed, budgets.get(name), found.layers)
+        if name == last or stage.budget is not None:
+            stage.distributions = distributions(image, found)
+        stages[name] = stage
+    print_stages(stages, before)
+    if report.keys() - before.keys():
+        print(f"\n{REPORT} is of an earlier version, which measured otherwise: no change is shown.")
+    for name, stage in stages.items():
+        if name == last or stage.over:
+            layers = [(shorten(layer.instruction), layer.size) for layer in stage.layers]
+            print_largest(f"largest layers of {name}", layers)
+            print_largest(f"largest distributions in {name}", stage.distributions.items())
+            print_largest(f"grown in {name}", growth(stage, before.get(name)))
+    over = [name for name, stage in stages.items() if stage.over]
+    if over:
+        print(f"\nOver budget: {', '.join(over)}. Shrink it, or raise [tool.seedpod.size].")
+        return False
+    write_text(REPORT, json.dumps({name: asdict(x) for name, x in stages.items()}, indent=1))
+    return True
+
+
+def main() -> None:
+    """Take STAGE=IMAGE arguments, the base first, or none."""
+    images = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
+    if images and (BASE not in images or not all(images.values())):
+        sys.exit("Usage: nox -s docker_size")
+    if not images:
+        settings.apply()
+        images = built()
+    report = io.StringIO()
+    with ended_by_errors(), redirect_stdout(report):
+        within = run(images)
+    print(report.getvalue(), end="")
+    # For pipelines, whose log has the builds before it.
+    write_text(TEXT, report.getvalue())
+    sys.exit(0 if within else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,327 @@
+"""docker/host/causes.py knows what messages mean, and what to do about each."""
+
+import causes
+import client
+import pytest
+
+# What Docker wrote, word for word but for names; 26.1 and 28 or later where they differ.
+MESSAGES = [
+    (
+        "#14 1.702 System packages: [tool.sys.debian13] in pyproject.toml names libpq4, which the "
+        "archive does not have. Close to it are libpq5.\n"
+        "------\n > [build-system 1/1] RUN "
+        "python3 /docker/install_system.py /metadata/packages.json:\n"
+        'ERROR: failed to solve: process "/bin/sh -c python3" did not complete successfully: 1',
+        "System packages: [tool.sys.debian13] in pyproject.toml names libpq4, which the archive "
+        "does not have. Close to it are libpq5.",
+    ),
+    (
+        "2.151 System packages: sys.lock does not fit [tool.sys.debian13]. Run nox -s sys_lock.",
+        "System packages: sys.lock does not fit [tool.sys.debian13]. Run nox -s sys_lock.",
+    ),
+    (
+        "#12 0.644 Wheels: one-1.0-py3-none-any.whl in the wheelhouse has changed since it was "
+        "made. Delete it and run nox -s docker_wheels.\n------\n > [metadata 4/4] RUN python3:",
+        "Wheels: one-1.0-py3-none-any.whl in the wheelhouse has changed since it was made. Delete "
+        "it and run nox -s docker_wheels.",
+    ),
+    (
+        "#21 0.310 Interpreter: The prefix of the image that builds is /usr, and of the one that "
+        "runs /usr/local. Let BUILDER_IMAGE and PYTHON_IMAGE be variants of one image.",
+        "Interpreter: The prefix of the image that builds is /usr, and of the one that runs "
+        "/usr/local. Let BUILDER_IMAGE and PYTHON_IMAGE be variants of one image.",
+    ),
+    (
+        "#15 9.412       src/lxml/etree.c:52:10: fatal error: libxml/xmlversion.h: No such file or "
+        "directory\n#15 9.412       compilation terminated.",
+        "A wheel is compiled here, and the header libxml/xmlversion.h is missing.",
+    ),
+    (
+        "#15 3.3 psycopg_c/pq.cpp:4:10: fatal error: libpq-fe.hpp: No such file or directory",
+        "A wheel is compiled here, and the header libpq-fe.hpp is missing.",
+    ),
+    (
+        "#15 3.301       error: command 'gcc' failed: No such file or directory",
+        "A wheel is compiled here, and the program gcc is missing.",
+    ),
+    (
+        "#15 3.301 error: [Errno 2] unable to execute 'x86_64-linux-gnu-g++': No such file or "
+        "directory",
+        "A wheel is compiled here, and the program x86_64-linux-gnu-g++ is missing.",
+    ),
+    (
+        "#15 2.880       Error: pg_config executable not found.\n"
+        "#15 2.880       pg_config is required to build psycopg2 from source.",
+        "A wheel is compiled here, and the program pg_config is missing.",
+    ),
+    (
+        "#15 2.018       /bin/sh: 1: mysql_config: not found",
+        "A wheel is compiled here, and the program mysql_config is missing.",
+    ),
+    (
+        "#15 2.018       Exception: Can not find valid pkg-config name.\n"
+        "#15 2.018       Specify MYSQLCLIENT_CFLAGS and MYSQLCLIENT_LDFLAGS env vars manually",
+        "A wheel is compiled here, and the program pkg-config is missing.",
+    ),
+    ('ERROR: no builder "nope" found', "There is no builder nope."),
+    (
+        "WARNING: No output specified with remote driver.\n"
+        "ERROR: failed to build: context deadline exceeded",
+        "The builder in use does not answer.",
+    ),
+    ("ERROR: context deadline exceeded", "The builder in use does not answer."),
+    (
+        'ERROR: failed to list workers: Unavailable: connection error: desc = "transport: Error '
+        'while dialing: dial tcp 127.0.0.1:1: connect: connection refused"',
+        "The builder in use does not answer.",
+    ),
+    (
+        "ERROR: docker exporter does not currently support exporting manifest lists",
+        "An image for several platforms cannot be loaded into this engine.",
+    ),
+    (
+        "ERROR: push and load may not be set together at the moment",
+        "The image is loaded into the engine, and this builder has one output at a time.",
+    ),
+    (
+        "ERROR: failed to build: Cache export is not supported for the docker driver.\n"
+        "Switch to a different driver, or turn on the containerd image store, and try again.",
+        "The builder in use cannot keep layers where BUILD_OPTIONS says.",
+    ),
+    (
+        '#0 building with "elsewhere" instance using remote driver\n'
+        "ERROR: failed to build: failed to solve: own/python:1: failed to resolve source metadata "
+        "for docker.io/own/python:1: failed to do request",
+        "The builder in use cannot pull the base image docker.io/own/python:1",
+    ),
+    (
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. "
+        "Is the docker daemon running?",
+        "No container engine answers.",
+    ),
+    (
+        "ERROR: Cannot connect to the Docker daemon at tcp://127.0.0.1:1. "
+        "Is the docker daemon running?",
+        "No container engine answers.",
+    ),
+    (
+        "failed to connect to the docker API at unix:///var/run/docker.sock; check if the path is "
+        "correct and if the daemon is running: dial unix /var/run/docker.sock: connect: "
+        "no such file or directory",
+        "No container engine answers.",
+    ),
+    (
+        'error during connect: Get "http://build.example:2375/v1.45/info": dial tcp: '
+        "lookup build.example: no such host",
+        "No container engine answers.",
+    ),
+    (
+        "permission denied while trying to connect to the Docker daemon socket at "
+        'unix:///var/run/docker.sock: Get "http://%2Fvar%2Frun%2Fdocker.sock/v1.45/info": '
+        "dial unix /var/run/docker.sock: connect: permission denied",
+        "This user may not talk to the container engine.",
+    ),
+    (
+        "permission denied while trying to connect to the docker API at "
+        "unix:///var/run/docker.sock",
+        "This user may not talk to the container engine.",
+    ),
+    (
+        "DEPRECATED: The legacy builder is deprecated and will be removed in a future release.\n"
+        "            Install the buildx component to build images with BuildKit:\n"
+        "            https://docs.docker.com/go/buildx/\n\nunknown flag: --secret\n"
+        "See 'docker build --help'.",
+        "This Docker cannot build with BuildKit.",
+    ),
+    (
+        "ERROR: BuildKit is enabled but the buildx component is missing or broken.\n"
+        "       Install the buildx component to build images with BuildKit:",
+        "This Docker cannot build with BuildKit.",
+    ),
+    (
+        "Error response from daemon: client version 1.99 is too new. "
+        "Maximum supported API version is 1.45",
+        "Docker's client and engine do not fit each other.",
+    ),
+    (
+        'Error response from daemon: {"message":"client version 1.12 is too old. Minimum supported '
+        'API version is 1.24, please upgrade your client to a newer version"}',
+        "Docker's client and engine do not fit each other.",
+    ),
+    ("docker: 'compose' is not a docker command.\nSee 'docker --help'", "has no compose command."),
+    (
+        "docker: unknown command: docker compose\n\nRun 'docker --help' for more information",
+        "has no compose command.",
+    ),
+    (
+        "unknown flag: --build\nSee 'docker --help'.\n\nUsage:  docker [OPTIONS] COMMAND",
+        "has no compose command.",
+    ),
+    (
+        "unknown shorthand flag: 'd' in -d\nSee 'docker --help'.\n\n"
+        "Usage:  docker [OPTIONS] COMMAND",
+        "has no compose command.",
+    ),
+    (
+        "failed to solve: failed to copy files: copy file range failed: no space left on device",
+        "The engine's disk is full.",
+    ),
+    (
+        "ERROR: failed to solve: python:3.13-slim-trixie: failed to resolve source metadata for "
+        "docker.io/library/python:3.13-slim-trixie: failed to do request: Head "
+        '"https://registry-1.docker.io/v2/library/python/manifests/3.13-slim-trixie": dial tcp: '
+        "lookup registry-1.docker.io: no such host",
+        "The base image docker.io/library/python:3.13-slim-trixie cannot be pulled.",
+    ),
+    (
+        "ERROR: failed to solve: nowhere/base:1: failed to resolve source metadata for "
+        "docker.io/nowhere/base:1: pull access denied, repository does not exist or may require "
+        "authorization: server message: insufficient_scope: authorization failed",
+        "The base image docker.io/nowhere/base:1 cannot be pulled.",
+    ),
+    (
+        "Error response from daemon: pull access denied for nowhere/base, repository does not "
+        "exist or may require 'docker login': denied: requested access to the resource is denied",
+        "The base image nowhere/base cannot be pulled.",
+    ),
+    (
+        "Error response from daemon: driver failed programming external connectivity on endpoint "
+        "myapp-app-1 (0a1b): Bind for 127.0.0.1:8000 failed: port is already allocated",
+        "The address 127.0.0.1:8000 is in use.",
+    ),
+    (
+        "Error response from daemon: driver failed programming external connectivity on endpoint "
+        "myapp-app-1 (0a1b): Error starting userland proxy: listen tcp4 127.0.0.1:8000: bind: "
+        "address already in use",
+        "The address 127.0.0.1:8000 is in use.",
+    ),
+    (
+        "Error response from daemon: failed to set up container networking: driver failed "
+        "programming external connectivity on endpoint myapp-app-1 (0a1b): failed to bind host "
+        "port for 127.0.0.1:8000:172.18.0.2:8000/tcp: address already in use",
+        "The address 127.0.0.1:8000 is in use.",
+    ),
+    (
+        "Error response from daemon: failed to set up container networking: driver failed "
+        "programming external connectivity on endpoint myapp-app-1 (0a1b): failed to bind host "
+        "port 127.0.0.1:8000/tcp: address already in use",
+        "The address 127.0.0.1:8000 is in use.",
+    ),
+    (
+        "#12 1.7 The currently activated Python version 3.13.5 is not supported by the project\n"
+        "#12 1.7 current Python version (3.13.5) does not satisfy >=3.14",
+        "The base image has Python 3.13.5, which requires-python in pyproject.toml excludes.",
+    ),
+    (
+        "#12 0.9 WARNING: Retrying (Retry(total=0)) after connection broken by "
+        "'SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate "
+        "verify failed: unable to get local issuer certificate (_ssl.c:1016)'))': /simple/uv/\n"
+        "#12 0.9 ERROR: No matching distribution found for uv==0.13.8",
+        "A server shows a certificate that this build does not trust.",
+    ),
+    (
+        "#14 0.5   Caused by: invalid peer certificate: UnknownIssuer",
+        "A server shows a certificate that this build does not trust.",
+    ),
+    (
+        "#12 1.2 ERROR: Could not find a version that satisfies the requirement uv==0.13.8 "
+        "(from versions: none)\n#12 1.2 ERROR: No matching distribution found for uv==0.13.8",
+        "The package index refuses or lacks uv==0.13.8.",
+    ),
+    (
+        "#14 0.5   Caused by: HTTP status client error (401 Unauthorized) for url "
+        "(https://index.example/simple/click/)",
+        "The package index refuses or lacks https://index.example/simple/click/.",
+    ),
+    (
+        "ERROR: failed to stat /etc/none.pem: stat /etc/none.pem: no such file or directory",
+        "The file /etc/none.pem does not exist.",
+    ),
+    (
+        " Container shop-redis-1  Healthy\n Container shop-postgres-1  Error\n"
+        "dependency failed to start: container shop-postgres-1 is unhealthy",
+        "The service postgres does not become ready.",
+    ),
+    (
+        "dependency failed to start: container corner-shop-2-test-4711-redis-1 exited (1)",
+        "The service redis does not become ready.",
+    ),
+    (
+        "network seedpod declared as external, but could not be found",
+        "The network seedpod, which projects share, does not exist.",
+    ),
+    (
+        "Error response from daemon: network seedpod not found",
+        "The network seedpod, which projects share, does not exist.",
+    ),
+    (
+        f"Error response from daemon: network {'0a1b' * 16} not found",
+        "A container that was stopped refers to a network that was removed since.",
+    ),
+    (
+        "project name must not be empty",
+        "Compose cannot make a name for its containers from that of this folder.",
+    ),
+    (
+        "unknown flag: --frob\nSee 'docker buildx build --help'.",
+        "Docker has no option --frob.",
+    ),
+    (
+        "unknown shorthand flag: 'x' in -x\nSee 'docker buildx build --help'.",
+        "Docker has no option ",
+    ),
+    ("no basic auth credentials", "The registry does not let this user push there."),
+    (
+        "unauthorized: authentication required",
+        "The registry does not let this user push there.",
+    ),
+    (
+        "denied: requested access to the resource is denied",
+        "The registry does not let this user push there.",
+    ),
+    (
+        'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused',
+        "The registry 127.0.0.1:1 does not answer.",
+    ),
+    (
+        'Get "https://nowhere.example/v2/": dial tcp: lookup nowhere.example on 10.0.0.1:53: '
+        "no such host",
+        "The registry nowhere.example does not answer.",
+    ),
+    (
+        'Error parsing reference: "nowhere.example/Shop:1" is not a valid repository/tag: invalid '
+        "reference format: repository name (Shop) must be lowercase",
+        "The image's name Shop has capital letters.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "problem"), MESSAGES, ids=lambda text: text[:60])
+def test_a_message_of_docker_is_explained(message: str, problem: str) -> None:
+    explained = client.explain(message.splitlines())
+    assert explained is not None
+    assert problem in explained
+    # A problem and a remedy, with every gap filled.
+    assert ". " in explained
+    assert "{}" not in explained
+    assert "  " not in explained
+
+
+def test_no_cause_is_without_a_message_here() -> None:
+    explained = "\n".join(str(client.explain(message.splitlines())) for message, _ in MESSAGES)
+    for _, _, remedy in causes.CAUSES:
+        assert remedy in explained
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        'ERROR: failed to solve: process "/bin/sh -c make" did not complete successfully: '
+        "exit code: 2",
+        "#9 1.2 FAILED tests/test_app.py::test_index - assert 1 == 2",
+        "no such service: nothing",
+    ],
+)
+def test_what_is_not_known_is_not_explained(message: str) -> None:
+    assert client.explain(message.splitlines()) is None

@@ -1,0 +1,135 @@
+"""docker/host/client.py ends a failed command with what is wrong and what to do about it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import client
+import pytest
+
+PROGRAM = Path(client.__file__)
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run the program on a command."""
+    arguments = [sys.executable, str(PROGRAM), *command]
+    return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=20)
+
+
+def mock(code: str) -> list[str]:
+    """Return a command that stands in for a client, and says so."""
+    return [sys.executable, "-c", f"import sys; print('a mock', file=sys.stderr); {code}"]
+
+
+@pytest.mark.parametrize("status", [0, 1, 17, 125])
+def test_the_exit_status_is_that_of_the_client(status: int) -> None:
+    assert run(*mock(f"sys.exit({status})")).returncode == status
+
+
+def test_a_client_that_a_signal_ends_gives_the_status_of_a_shell() -> None:
+    done = run(*mock("import os; os.kill(os.getpid(), 15)"))
+    assert done.returncode == 128 + signal.SIGTERM
+
+
+def test_output_passes_through() -> None:
+    done = run(*mock("print('out'); print('err: Ünï', file=sys.stderr); sys.exit(3)"))
+    assert done.stdout == "out\n"
+    assert done.stderr == "a mock\nerr: Ünï\n"
+
+
+def test_output_passes_through_as_it_comes() -> None:
+    command = mock("sys.stderr.write('step 1\\n'); sys.stderr.flush(); sys.stdin.read()")
+    with subprocess.Popen(
+        [sys.executable, str(PROGRAM), *command],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stderr
+        assert [process.stderr.readline(), process.stderr.readline()] == ["a mock\n", "step 1\n"]
+        process.stdin.close()
+        assert process.wait(20) == 0
+
+
+def test_bytes_that_are_no_text_do_no_harm() -> None:
+    done = run(*mock(r"sys.stderr.buffer.write(b'\xff\xfe\n'); sys.exit(4)"))
+    assert done.returncode == 4
+
+
+def test_the_explanation_is_the_last_line() -> None:
+    done = run(*mock("print('x: no space left on device', file=sys.stderr); sys.exit(1)"))
+    assert done.stderr.splitlines()[-1].startswith("The engine's disk is full. ")
+
+
+def test_a_command_that_succeeds_is_not_explained() -> None:
+    done = run(*mock("print('x: no space left on device', file=sys.stderr)"))
+    assert done.stderr == "a mock\nx: no space left on device\n"
+
+
+def test_what_long_help_follows_does_not_hide_the_message() -> None:
+    """Docker 26 without compose prints 85 lines of help after the message."""
+    code = (
+        "print(\"unknown flag: --build\\nSee 'docker --help'.\\n\", file=sys.stderr); "
+        "print('help\\n' * 85, file=sys.stderr); sys.exit(125)"
+    )
+    assert "has no compose command." in run(*mock(code)).stderr
+
+
+def test_a_program_that_is_missing_is_named_with_a_remedy() -> None:
+    done = run("docker-that-is-not-there", "build")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "The program docker-that-is-not-there is not installed. Install Docker 23 or later.\n"
+    )
+
+
+def test_what_a_client_prints_is_returned(capfd: pytest.CaptureFixture[str]) -> None:
+    assert client.output(mock("print('one\\ntwo')")) == "one\ntwo\n"
+    assert capfd.readouterr() == ("", "a mock\n")
+
+
+def test_a_client_that_fails_ends_the_program_with_its_status_and_the_explanation(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    code = "print('half'); print('x: no space left on device', file=sys.stderr); sys.exit(7)"
+    with pytest.raises(SystemExit) as error:
+        client.output(mock(code))
+    assert error.value.code == 7
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.splitlines()[-1].startswith("The engine's disk is full. ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_do_afterwards_what_they_did_before(number: int) -> None:
+    before = signal.getsignal(number)
+    with client.Client(mock("")) as running:
+        assert signal.getsignal(number) != before
+        assert running.attend() == 0
+        assert running.finish() == 0
+    assert signal.getsignal(number) == before
+
+
+def test_an_interrupt_is_left_to_the_client() -> None:
+    """Ctrl-C reaches both; the client ends in good order, and its status is passed on."""
+    code = (
+        "import signal, time; signal.signal(2, lambda *_: sys.exit(130)); "
+        "print('ready', file=sys.stderr, flush=True); time.sleep(20)"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(PROGRAM), *mock(code)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr
+        assert [process.stderr.readline(), process.stderr.readline()] == ["a mock\n", "ready\n"]
+        started = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(15) == 130
+        assert "Traceback" not in process.stderr.read()
+        assert time.monotonic() - started < 10

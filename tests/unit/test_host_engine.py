@@ -1,0 +1,129 @@
+"""docker/host/engine.py makes the commands that build and run a project's stages."""
+
+from pathlib import Path
+
+import engine
+import pytest
+
+PYPROJECT = '[project]\nname = "left-pad"\n'
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be in the folder of a project, on a machine without settings."""
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT)
+    (tmp_path / "poetry.lock").touch()
+    monkeypatch.chdir(tmp_path)
+    for name in ("BUILD_OPTIONS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_settings_reach_a_build_as_arguments_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_CERT", "/ca.pem")
+    monkeypatch.setenv("BUILD_OPTIONS", "--cache-to=x-{stage} '--label=a b'")
+    command = engine.build_command("test", "--load")
+    assert command[:3] == ["docker", "build", "--target=test"]
+    assert command[-2:] == ["--load", "."]
+    assert {"--secret=id=ca.pem,src=/ca.pem", "--secret=id=pip.env,env=PIP_ENV"} < {*command}
+    assert {"--cache-to=x-test", "--label=a b", "--build-arg=PYTHON_IMAGE"} < {*command}
+
+
+def test_without_certificates_there_is_no_secret_of_them() -> None:
+    assert not any("ca.pem" in word for word in engine.build_command("test"))
+
+
+Commands = list[list[str]]
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """Return the list that commands are added to in place of being run; the lock is fine."""
+    made: Commands = []
+    monkeypatch.setattr("client.run", lambda command: made.append([*command]))
+    monkeypatch.setattr(
+        "compose.run", lambda command, name="": made.append(["compose", name, *command])
+    )
+    monkeypatch.setattr(engine, "check_lock", lambda: None)
+    return made
+
+
+def test_an_image_is_loaded_and_tagged_with_project_and_stage(commands: Commands) -> None:
+    engine.build("production", "--no-cache")
+    [command] = commands
+    assert command[-5:] == ["--load", "--tag", "left-pad:production", "--no-cache", "."]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "lock"),
+        (["--regenerate"], "lock --regenerate"),
+        (["fastapi", "click"], "update --lock fastapi click"),
+    ],
+)
+def test_the_lock_is_written_anew_or_for_some_packages(
+    commands: Commands, arguments: list[str], expected: str
+) -> None:
+    engine.lock(*arguments)
+    [command] = commands
+    assert f"--build-arg=LOCK_COMMAND={expected}" in command
+    # With arguments there may be news, whatever the cache says.
+    assert any("ASKED" in word for word in command) == bool(arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), ["up"]),
+        (("--detach",), ["up", "--detach"]),
+        (("down", "--volumes"), ["down", "--volumes"]),
+    ],
+)
+def test_up_is_any_command_of_compose(
+    commands: Commands, arguments: tuple[str, ...], expected: list[str]
+) -> None:
+    engine.up(*arguments)
+    assert commands == [["compose", "", *expected]]
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_command_goes_to_the_container_that_runs_else_to_one_of_its_own(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch, running: bool
+) -> None:
+    answer = f"a warning\n{'0a' * 32}\n" if running else "a warning\n"
+    monkeypatch.setattr("client.output", lambda _: answer)
+    engine.develop("sh")
+    start = ["exec"] if running else ["run", "--rm"]
+    assert commands == [["compose", "", *start, "left-pad", "sh"]]
+
+
+def test_a_run_has_services_of_its_own(commands: Commands) -> None:
+    engine.run("test", "pytest", "-q")
+    build, run = commands
+    assert "left-pad:test" in build
+    assert run[1].startswith("left-pad-test-")
+    assert run[2:] == ["run", "--rm", "--service-ports", "left-pad-test", "pytest", "-q"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["nothing"], ["build"], ["run"], ["facts"], ["--help"]])
+def test_a_wrong_command_gets_the_list_of_commands(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match=r"engine\.py push REPOSITORY:TAG"):
+        engine.main(arguments)
+
+
+@pytest.mark.parametrize("target", [(), ("shop",), ("shop@sha256:0",), ("a:1", "b:2")])
+def test_a_push_needs_a_repository_and_a_tag(target: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit, match="Usage: nox -s docker_push"):
+        engine.push_production(*target)
+
+
+def test_a_project_without_a_lock_is_locked_first(
+    commands: Commands, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "poetry.lock").unlink()
+    with pytest.raises(SystemExit):
+        # Nothing was locked here, which the program that reads it says.
+        engine.facts(str(project / "facts"))
+    assert "locking first" in capsys.readouterr().err
+    assert any("--target=lock" in word for word in commands[0])

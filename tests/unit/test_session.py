@@ -1,0 +1,67 @@
+"""docker/host/session.py reads and writes files whole, and says why a program failed."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import session
+from session import SessionError
+
+Program = Callable[..., Path]
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    session.write_text(file, "whole")
+    with pytest.raises(UnicodeEncodeError):
+        session.write_text(file, "half\udc80")
+    assert file.read_text() == "whole"
+    assert [*tmp_path.iterdir()] == [file]
+
+
+def test_a_file_keeps_its_permissions_and_gets_its_folder_and_its_line_ends(tmp_path: Path) -> None:
+    file = tmp_path / "folder/file"
+    session.write_text(file, "one\r\ntwo\n")
+    file.chmod(0o640)
+    session.write_text(file, "two\r\nthree\n")
+    assert file.read_bytes() == b"two\r\nthree\n"
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"7", b"\xff"], ids=repr)
+def test_what_is_missing_or_damaged_is_an_empty_object(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "file").write_bytes(content)
+    assert session.read_json(tmp_path / "file") == {}
+
+
+def test_an_error_ends_the_program_with_its_sentences() -> None:
+    with pytest.raises(SystemExit) as error, session.ended_by_errors():
+        raise SessionError("It is wrong. Correct it.")
+    assert error.value.code == "It is wrong. Correct it."
+
+
+def test_what_programs_print_is_returned(program: Program, tmp_path: Path) -> None:
+    calls = {name: program(name, {"tag": f"{name}\n"}) for name in ("docker", "git")}
+    assert session.docker("tag", "x") == "docker\n"
+    assert session.git("tag", folder="folder") == "git\n"
+    assert calls["docker"].read_text() == "tag x\n"
+    assert calls["git"].read_text() == "-C folder tag\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "run"), [("docker", session.docker), ("git", partial(session.git, folder="folder"))]
+)
+def test_a_program_that_fails_or_is_missing_is_named_with_a_remedy(
+    name: str, run: Callable[..., str], program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(name, {"tag": ""}, status=1)
+    with pytest.raises(SessionError) as error:
+        run("tag")
+    assert str(error.value) == f"{name} tag failed. Fix what it reported: no message"
+    monkeypatch.setenv("PATH", "/none")
+    with pytest.raises(SessionError, match=rf"(?i){name}.* is not installed\. Install "):
+        run("tag")
