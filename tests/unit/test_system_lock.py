@@ -73,7 +73,7 @@ def lock(
 def images() -> list[dict[str, Any]]:
     """Return the entries of the lock in the working folder."""
     content = tomllib.loads(Path("sys.lock").read_text(encoding="utf-8"))
-    assert content["version"] == LOCK_VERSION == system_packages.LOCK_VERSION
+    assert content["version"] == LOCK_VERSION
     found: list[dict[str, Any]] = content["image"]
     return found
 
@@ -112,8 +112,8 @@ def test_a_text_is_sorted() -> None:
         for release in ("debian13", "alpine3-23")
         for architecture in ("arm64", "amd64")
     ]
-    text = system_packages.text(entries)
-    assert text == system_packages.text(entries[::-1])
+    text = system_packages.text(entries, 1)
+    assert text == system_packages.text(entries[::-1], 1)
     found = tomllib.loads(text)["image"]
     assert [(image["release"], image["architecture"]) for image in found] == [
         *(("alpine3-23", "amd64"), ("alpine3-23", "arm64")),
