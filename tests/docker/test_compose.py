@@ -159,7 +159,9 @@ def test_waiting_for_a_service_is_a_command_of_the_image(project: Made) -> None:
     assert "localhost:1 does not answer within 0.1 s." in output
 
 
-@pytest.mark.parametrize("layout", [Layout.DEBIAN, Layout.ALPINE])
+@pytest.mark.parametrize(
+    "layout", [Layout.DEBIAN, pytest.param(Layout.ALPINE, marks=pytest.mark.proofs)]
+)
 def test_files_are_copied_into_the_container_where_nothing_is_mounted(
     make: Make, layout: Layout, port: str
 ) -> None:

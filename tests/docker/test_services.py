@@ -112,6 +112,7 @@ def test_the_tests_run_beside_services_of_their_own(shop: Made, port: str) -> No
         assert f"{shop.name}-test" not in shop.docker(*command)
 
 
+@pytest.mark.proofs
 def test_a_command_uses_them_in_production_too(make: Make) -> None:
     project = make(kind="cli", services="[postgres, redis]")
     output = project.session("docker_run", "--note", "remember", "--count")

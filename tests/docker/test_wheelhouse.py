@@ -232,6 +232,7 @@ def test_what_setup_programs_import_without_asking_is_built_and_installed_first(
     assert project.python("import seedpod_arch; print(seedpod_arch.WORD)") == "stone"
 
 
+@pytest.mark.proofs
 @pytest.mark.usefixtures("alpine_packages")
 def test_a_real_package_whose_setup_program_imports_others_is_compiled(make: Make) -> None:
     """The setup program of cython-bbox imports Cython and NumPy, and declares neither.
