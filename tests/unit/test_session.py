@@ -65,3 +65,9 @@ def test_a_program_that_fails_or_is_missing_is_named_with_a_remedy(
     monkeypatch.setenv("PATH", "/none")
     with pytest.raises(SessionError, match=rf"(?i){name}.* is not installed\. Install "):
         run("tag")
+
+
+def test_an_interrupt_between_two_steps_ends_a_program_without_a_traceback() -> None:
+    with pytest.raises(SystemExit) as end, session.ended_by_errors():
+        raise KeyboardInterrupt
+    assert end.value.code == 130

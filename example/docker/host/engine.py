@@ -28,6 +28,7 @@ import client
 import compose
 import push
 import settings
+from session import ended_by_errors
 
 SPLIT_FACTS = Path(__file__).parent.parent / "image/split_facts.py"
 # Taken from the environment; what is not set there has its default in the Dockerfile.
@@ -176,7 +177,8 @@ def main(arguments: Sequence[str]) -> None:
     if command is None or (command in (build, develop, facts, run) and len(arguments) < 2):
         sys.exit(__doc__)
     settings.apply()
-    command(*arguments[1:])
+    with ended_by_errors():
+        command(*arguments[1:])
 
 
 if __name__ == "__main__":

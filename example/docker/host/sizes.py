@@ -210,12 +210,13 @@ def main() -> None:
     images = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
     if images and (BASE not in images or not all(images.values())):
         sys.exit("Usage: nox -s docker_size")
-    if not images:
-        settings.apply()
-        images = built()
     report = io.StringIO()
-    with ended_by_errors(), redirect_stdout(report):
-        within = run(images)
+    with ended_by_errors():
+        if not images:
+            settings.apply()
+            images = built()
+        with redirect_stdout(report):
+            within = run(images)
     print(report.getvalue(), end="")
     # For pipelines, whose log has the builds before it.
     write_text(TEXT, report.getvalue())

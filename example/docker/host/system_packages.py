@@ -28,7 +28,6 @@ from session import SessionError, docker, ended_by_errors, write_text
 PYPROJECT = Path("pyproject.toml")
 RUN, BUILD = "dependencies", "dev-dependencies"
 LOCK = Path("sys.lock")
-LOCK_VERSION = 1
 HEADER = '# The exact system packages of the image; written by "nox -s sys_lock".'
 
 
@@ -148,9 +147,9 @@ def differences(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[s
     return changed
 
 
-def text(entries: Iterable[Mapping[str, Any]]) -> str:
+def text(entries: Iterable[Mapping[str, Any]], version: int) -> str:
     """Return sys.lock with an entry for each image, sorted (https://toml.io/en/v1.0.0)."""
-    lines = [HEADER, f"version = {LOCK_VERSION}"]
+    lines = [HEADER, f"version = {version}"]
     for entry in sorted(entries, key=lambda x: (x["release"], x["architecture"])):
         plain = {key: value for key, value in entry.items() if key != "package" and value}
         lines += ["", "[[image]]", *_pairs(plain)]
@@ -164,14 +163,14 @@ def _pairs(values: Mapping[str, Any]) -> list[str]:
     return [f"{key} = {json.dumps(value)}" for key, value in sorted(values.items())]
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read(path: Path, version: int) -> list[dict[str, Any]]:
     """Return the entries of a lock; none if it is not there or cannot be read any more."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, tomllib.TOMLDecodeError):
         return []
     entries: list[dict[str, Any]] = content.get("image", [])
-    return entries if content.get("version") == LOCK_VERSION else []
+    return entries if content.get("version") == version else []
 
 
 def lock(new: Mapping[str, Any], *, compare: bool = False) -> None:
@@ -180,8 +179,9 @@ def lock(new: Mapping[str, Any], *, compare: bool = False) -> None:
     In: what docker/image/resolve_system.py found. Ends the program if a comparison finds anything;
     raises SessionError if the base image cannot be inspected.
     """
-    entries = {(x["release"], x["architecture"]): x for x in _read(LOCK)}
+    version = new["lock-version"]
     new = {key: value for key, value in new.items() if key != "lock-version"}
+    entries = {(x["release"], x["architecture"]): x for x in _read(LOCK, version)}
     key = (new["release"], new["architecture"])
     if not new["package"] and key not in entries:
         print(f"pyproject.toml declares no system packages for {new['release']}.")
@@ -195,7 +195,7 @@ def lock(new: Mapping[str, Any], *, compare: bool = False) -> None:
     if new["package"]:
         image = base_image()
         entries[key] = {**new, "base-image": image, "base-digest": digest(image)}
-    write_text(LOCK, text(entries.values()))
+    write_text(LOCK, text(entries.values(), version))
     print(f"{LOCK} has {len(new['package'])} packages for {' on '.join(key)}.")
 
 

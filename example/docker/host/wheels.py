@@ -14,6 +14,7 @@ from typing import Any
 
 import engine
 import settings
+from session import ended_by_errors
 
 WHEELHOUSE = ".wheels"
 ONLY_BINARY = "--only-binary"
@@ -70,10 +71,11 @@ def main() -> None:
     if sys.argv[1:] not in ([], [ONLY_BINARY]):
         sys.exit("Usage: nox -s docker_wheels [-- --only-binary]")
     settings.apply()
-    plan = engine.exported("wheel-plan", "wheel-plan.json")
-    announce(plan, only_binary=ONLY_BINARY in sys.argv)
-    engine.export("wheelhouse", WHEELHOUSE)
-    report(Path(WHEELHOUSE, plan["tag"]))
+    with ended_by_errors():
+        plan = engine.exported("wheel-plan", "wheel-plan.json")
+        announce(plan, only_binary=ONLY_BINARY in sys.argv)
+        engine.export("wheelhouse", WHEELHOUSE)
+        report(Path(WHEELHOUSE, plan["tag"]))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# As shells have it: 128 and the number of SIGINT.
+INTERRUPTED = 130
 NOT_INSTALLED = "The program {} is not installed. Install Docker 23 or later."
 
 
@@ -18,11 +20,13 @@ class SessionError(Exception):
 
 @contextmanager
 def ended_by_errors() -> Iterator[None]:
-    """End the program with the message of a SessionError, and without a traceback."""
+    """End the program without a traceback: by a SessionError's message, or by an interrupt."""
     try:
         yield
     except SessionError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 def read_json(path: Path) -> dict[str, Any]:
