@@ -86,7 +86,7 @@ def docker_dev(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def docker_test(session: nox.Session) -> None:
-    """Run the tests in the image, beside services of their own (-- OPTIONS of pytest)."""
+    """Run the tests in the image, with services of their own (-- OPTIONS of pytest)."""
     host(session, "system_packages", "check", "missing")
     host(session, "engine", "run", "test", "pytest", *session.posargs)
 
@@ -105,7 +105,7 @@ def docker_push(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def docker_run(session: nox.Session) -> None:
-    """Run production as a strict cluster would, beside services of its own (-- ARGUMENTS)."""
+    """Run production as a strict cluster would, with services of its own (-- ARGUMENTS)."""
     host(session, "engine", "run", "production", *session.posargs)
 
 

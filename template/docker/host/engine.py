@@ -2,7 +2,7 @@
 
     python docker/host/engine.py facts FOLDER            what the stages read of the lock, checked
     python docker/host/engine.py build STAGE [OPTION …]  build and tag a stage (of docker build)
-    python docker/host/engine.py run STAGE [ARGUMENT …]  build a stage, run it beside its services
+    python docker/host/engine.py run STAGE [ARGUMENT …]  build a stage, run it with its services
     python docker/host/engine.py develop COMMAND …       run a command in the development container
     python docker/host/engine.py up [COMMAND …]          any compose command, "up" if none is named
     python docker/host/engine.py lock [ARGUMENT …]       write poetry.lock (packages or options)
@@ -113,7 +113,7 @@ def exported(stage: str, file: str, *options: str) -> dict[str, Any]:
 
 
 def run(stage: str, *arguments: str) -> None:
-    """Build a stage and run it beside services of its own, which are removed in the end."""
+    """Build a stage and run it with services of its own, which are removed in the end."""
     build(stage)
     # Another run at the same time has services, too.
     own = f"{name()}-{stage}-{os.getpid()}"
