@@ -105,13 +105,19 @@ def test_a_client_that_fails_ends_the_program_with_its_status_and_the_explanatio
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_do_afterwards_what_they_did_before(number: int) -> None:
-    before = signal.getsignal(number)
-    with client.Client(mock("")) as running:
-        assert signal.getsignal(number) != before
-        assert running.attend() == 0
-        assert running.finish() == 0
-    assert signal.getsignal(number) == before
+@pytest.mark.parametrize("ignored", [False, True])
+def test_signals_do_afterwards_what_they_did_before(number: int, ignored: bool) -> None:
+    """What is ignored stays so all the time, as for what a shell runs in the background."""
+    before = signal.SIG_IGN if ignored else signal.default_int_handler
+    outside = signal.signal(number, before)
+    try:
+        with client.Client(mock("")) as running:
+            assert (signal.getsignal(number) == before) is ignored
+            assert running.attend() == 0
+            assert running.finish() == 0
+        assert signal.getsignal(number) == before
+    finally:
+        signal.signal(number, outside)
 
 
 def test_an_interrupt_is_left_to_the_client() -> None:
