@@ -24,10 +24,10 @@ VERSION = "1.2.3"
 
 RUN_LOCK = pytest.StashKey[IO[str]]()
 LONGEST = (
-    # It waits minutes for what is compiled, and the next one that needs that comes when it is done.
     "docker/test_system_check",
+    "docker/test_system_packages",
     "docker/test_wheelhouse",
-    # While the others wait for their base images.
+    # While these two wait for their base images.
     "update/test_update",
     "render/test_combinations",
     "docker/test_alpine",
@@ -35,7 +35,6 @@ LONGEST = (
     "docker/test_services",
     "docker/test_compose",
     "docker/test_pairs",
-    "docker/test_system_packages",
     "docker/test_production",
     "docker/test_host_sessions",
     "docker/test_interpreter",
