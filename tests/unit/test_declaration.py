@@ -3,31 +3,14 @@
 import json
 import re
 import string
-import tomllib
 from collections.abc import Mapping
 from typing import Any
 
 import declaration
 import pytest
-from declaration import DeclarationError, Requirement, Section
+from declaration import DeclarationError, Requirement
 
-DEBIAN = {"ID": "debian", "VERSION_ID": "13", "VERSION_CODENAME": "trixie"}
-DECLARED = """
-[tool.sys.debian13.dependencies]
-libpq5 = "*"
-"libxslt1.1" = "~1.1"
-[tool.sys.debian13.dev-dependencies]
-gcc = "*"
-libpq-dev = ">=17"
-[tool.sys.debian13.groups.client]
-postgresql-client = "*"
-[tool.sys.debian13.groups.debugger]
-gdb = "16.3-1"
-"""
-
-
-def load(text: str) -> dict[str, Section]:
-    return declaration.load(tomllib.loads(text))
+from tests.unit.declared import DEBIAN, DECLARED, load
 
 
 def refusal(text: str) -> str:

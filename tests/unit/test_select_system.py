@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,26 +12,10 @@ import pytest
 import select_system
 from declaration import DeclarationError, Requirement, Section
 
+from tests.unit.declared import DEBIAN, DECLARED, load
+
 Program = Callable[..., Path]
 Write = Callable[[str], dict[str, str]]
-
-DEBIAN = {"ID": "debian", "VERSION_ID": "13", "VERSION_CODENAME": "trixie"}
-DECLARED = """
-[tool.sys.debian13.dependencies]
-libpq5 = "*"
-"libxslt1.1" = "~1.1"
-[tool.sys.debian13.dev-dependencies]
-gcc = "*"
-libpq-dev = ">=17"
-[tool.sys.debian13.groups.client]
-postgresql-client = "*"
-[tool.sys.debian13.groups.debugger]
-gdb = "16.3-1"
-"""
-
-
-def load(text: str) -> dict[str, Section]:
-    return declaration.load(tomllib.loads(text))
 
 
 def test_the_section_of_the_release_is_chosen() -> None:
