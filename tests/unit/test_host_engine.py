@@ -127,3 +127,17 @@ def test_a_project_without_a_lock_is_locked_first(
         engine.facts(str(project / "facts"))
     assert "locking first" in capsys.readouterr().err
     assert any("--target=lock" in word for word in commands[0])
+
+
+def test_the_lock_is_checked_once_for_all_stages_of_a_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checked: list[str] = []
+    monkeypatch.setattr(engine, "facts", checked.append)
+    engine.check_lock.cache_clear()
+    try:
+        engine.check_lock()
+        engine.check_lock()
+    finally:
+        engine.check_lock.cache_clear()
+    assert len(checked) == 1

@@ -11,6 +11,7 @@
 A project without a lock file is locked first; a lock that does not fit pyproject.toml is refused.
 """
 
+import functools
 import json
 import os
 import re
@@ -67,6 +68,8 @@ def facts(folder: str) -> None:
         sys.exit(status)
 
 
+# Once is enough for all stages that a program builds.
+@functools.cache
 def check_lock() -> None:
     """End the program if the lock does not fit pyproject.toml; make one if there is none."""
     with tempfile.TemporaryDirectory() as folder:

@@ -4,9 +4,9 @@
 
 In: a folder with wheel-plan.json (docker/image/select_wheels.py) and development.json
 (docker/image/split_facts.py), and the wheelhouse as it is. Out: the wheels that it lacks, and its
-new manifest; what is there is not made again. Packages of
-build-first come first, in their order, and are installed here for those of no-build-isolation,
-whose own declaration of what they need to be built is not complete.
+new manifest; what is there is not made again. Packages of build-first come first, in their order,
+and are installed here for those of no-build-isolation, whose own declaration of what they need to
+be built is not complete.
 """
 
 import base64
