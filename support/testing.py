@@ -17,6 +17,8 @@ FOLDERS = ("tests/unit", "tests/render", "tests/update", ENGINE)
 # pytest-xdist 3.8 does not tell pytest 9 of the groups, and each test would go its own way.
 SIDE_BY_SIDE = ("--dist=loadfile", "--no-loadscope-reorder")
 NO_PROOFS = ("-m", "not proofs")
+# Only of the whole lane: its floor is in pyproject.toml.
+COVERAGE = "--cov"
 # Tests wait for the network and for other processes: one more than this machine has processors.
 PROCESSES = f"--numprocesses={(os.cpu_count() or 1) + 1}"
 # BuildKit before 0.14 fails now and then in builds side by side ("inconsistent graph state").
@@ -39,14 +41,15 @@ def small_loop(*arguments: str) -> None:
 def merge_lane(*arguments: str) -> None:
     """Run pytest, with an engine where tests/docker is chosen; by default all but the proofs."""
     if _asks_for_an_engine(arguments):
-        os.environ.update(engine.ensure())
+        os.environ.update(engine.ensure().variables)
     if arguments:
         _end(_pytest(*arguments))
     if engine.server_major() >= BUILDS_SIDE_BY_SIDE:
-        _end(_pytest(PROCESSES, *SIDE_BY_SIDE, *NO_PROOFS, *FOLDERS))
+        _end(_pytest(PROCESSES, *SIDE_BY_SIDE, *NO_PROOFS, COVERAGE, *FOLDERS))
+    without_engine = (COVERAGE, "--cov-report=", "--cov-fail-under=0", *FOLDERS[:-1])
     _end(
-        _pytest(PROCESSES, *SIDE_BY_SIDE, *NO_PROOFS, *FOLDERS[:-1]),
-        _pytest(*NO_PROOFS, ENGINE),
+        _pytest(PROCESSES, *SIDE_BY_SIDE, *NO_PROOFS, *without_engine),
+        _pytest(*NO_PROOFS, COVERAGE, "--cov-append", ENGINE),
     )
 
 
