@@ -23,7 +23,7 @@ from support.project import Project, parse_answers, render
 def project(session: str, *arguments: str) -> None:
     """Render a project with answers like ``kind=cli`` and run one of its sessions."""
     folder = render(parse_answers(list(arguments)))
-    Project(folder, images.client_with_base_image(folder)).nox(session)
+    Project(folder, images.variables_for(folder)).nox(session)
 
 
 def control_engine(*arguments: str) -> None:
@@ -45,8 +45,8 @@ def control_engine(*arguments: str) -> None:
     wanted = engine.Variant(
         options.release or engine.DEFAULT.release, options.store or engine.DEFAULT.store
     )
-    variables = engine.ensure(wanted if chosen else None)
-    print(engine.export_lines(variables) or "# An engine answers already.")
+    client = engine.ensure(wanted if chosen else None)
+    print(engine.export_lines(client) or "# An engine answers already.")
     ours = engine.running()
     if ours:
         print(f"The embedded engine: {ours.variant or 'of an earlier version'}.", file=sys.stderr)

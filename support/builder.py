@@ -7,16 +7,16 @@ engine that only builds is started beside it.
 """
 
 import json
-import os
 import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from support import SupportError, docker, engine, waiting
+from support import SupportError, engine, waiting
+from support.docker import Client
 from support.paths import alone, cache, content_key
 
 UPGRADE = b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
@@ -25,32 +25,31 @@ START_SECONDS = 60
 
 
 @contextmanager
-def elsewhere(variables: Mapping[str, str], *needed: str) -> Iterator[dict[str, str]]:
-    """Give the variables of a client of the same engine whose builds are made by another builder.
+def elsewhere(client: Client, *needed: str) -> Iterator[Client]:
+    """Give a client of the same engine whose builds are made by another builder.
 
     The images ``needed`` are there as base images. Raises SupportError where no second engine can
     be started for an engine without containerd's image store.
     """
-    if _has_containerd_store(variables):
-        with remote(variables, variables) as client:
-            yield client
+    if _has_containerd_store(client):
+        with remote(client, client) as ours:
+            yield ours
         return
     with machine() as second:
         for image in needed:
-            _copy(image, variables, second)
-        with remote(second, variables) as client:
+            _copy(image, client, second)
+        with remote(second, client) as ours:
             # The second engine has no network for containers.
-            yield {**client, "BUILD_OPTIONS": "--network=host"}
+            yield ours.replace(BUILD_OPTIONS="--network=host")
 
 
 @contextmanager
-def remote(builder: Mapping[str, str], client: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Give a client's variables with which another engine's BuildKit is its remote builder.
+def remote(builder: Client, client: Client) -> Iterator[Client]:
+    """Give a client whose remote builder is the BuildKit of the engine that ``builder`` reaches.
 
-    ``builder`` are the variables of a client of that engine. Raises SupportError where it listens
-    on no socket of this machine, or has no BuildKit.
+    Raises SupportError where that engine listens on no socket of this machine, or has no BuildKit.
     """
-    address = builder.get("DOCKER_HOST", os.environ.get("DOCKER_HOST", ""))
+    address = builder.environment().get("DOCKER_HOST", "")
     scheme, _, path = address.partition("://")
     if scheme not in ("", "unix"):
         raise SupportError(f"The engine at {address} has no socket here. Name one in DOCKER_HOST.")
@@ -59,15 +58,15 @@ def remote(builder: Mapping[str, str], client: Mapping[str, str]) -> Iterator[di
         _relay(path or "/var/run/docker.sock") as port,
     ):
         # A configuration of builders of its own: the user's is left as it is.
-        variables = {**client, "BUILDX_CONFIG": configuration, "BUILDX_BUILDER": NAME}
+        ours = client.replace(BUILDX_CONFIG=configuration, BUILDX_BUILDER=NAME)
         create = ("create", "--name", NAME, "--driver", "remote", f"tcp://127.0.0.1:{port}")
-        docker.run_or_raise(variables, "There is no remote builder.", "buildx", *create)
-        yield variables
+        ours.run_or_raise("There is no remote builder.", "buildx", *create)
+        yield ours
 
 
 @contextmanager
-def machine() -> Iterator[dict[str, str]]:
-    """Run an engine that only builds, and give the variables of its client.
+def machine() -> Iterator[Client]:
+    """Run an engine that only builds, and give a client of it.
 
     It leaves networks and packet filters alone, so it may run beside any other; its cache is kept
     for the next time. Raises SupportError where it does not start, and as engine.programs() does.
@@ -79,12 +78,13 @@ def machine() -> Iterator[dict[str, str]]:
     run.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = run / "daemon.json"
     settings.write_text(json.dumps({"features": {"containerd-snapshotter": True}}))
-    variables = {**engine.client_environment(tree), "DOCKER_HOST": f"unix://{run}/docker.sock"}
+    address = f"unix://{run}/docker.sock"
+    client = engine.client_of(tree).replace(DOCKER_HOST=address)
     # The bridge is left to it as well: with --bridge=none it would delete the other engine's.
     # https://github.com/moby/moby/blob/v28.5.2/daemon/daemon_unix.go, removeDefaultBridgeInterface
     command = [
         *(str(tree / "usr/sbin/dockerd"), f"--config-file={settings}"),
-        *(f"--host={variables['DOCKER_HOST']}", f"--pidfile={run / 'docker.pid'}"),
+        *(f"--host={address}", f"--pidfile={run / 'docker.pid'}"),
         *(f"--data-root={data}", f"--exec-root={run / 'exec'}"),
         *("--iptables=false", "--ip6tables=false", "--ip-forward=false"),
     ]
@@ -102,33 +102,29 @@ def machine() -> Iterator[dict[str, str]]:
         ) as process,
     ):
         try:
-            waiting.until(lambda: process.poll() is not None or _answers(variables), START_SECONDS)
-            if process.poll() is not None or not _answers(variables):
+            waiting.until(
+                lambda: process.poll() is not None or bool(client.server_version()), START_SECONDS
+            )
+            if process.poll() is not None or not client.server_version():
                 raise SupportError(f"The engine that builds does not start; {log} says why.")
-            yield variables
+            yield client
         finally:
             process.terminate()
 
 
-def _answers(variables: Mapping[str, str]) -> bool:
-    return docker.run(variables, "version").returncode == 0
-
-
-def _has_containerd_store(variables: Mapping[str, str]) -> bool:
-    info = docker.run_or_raise(
-        variables, "No engine answers.", "info", "--format={{json .DriverStatus}}"
-    )
+def _has_containerd_store(client: Client) -> bool:
+    info = client.run_or_raise("No engine answers.", "info", "--format={{json .DriverStatus}}")
     return "io.containerd.snapshotter" in info
 
 
-def _copy(image: str, source: Mapping[str, str], target: Mapping[str, str]) -> None:
+def _copy(image: str, source: Client, target: Client) -> None:
     """Load an image of one engine into another, unless it is there."""
-    if docker.run(target, "image", "inspect", image).returncode == 0:
+    if target.image_id(image):
         return
     with tempfile.TemporaryDirectory() as folder:
         file = f"{folder}/image.tar"
-        docker.run_or_raise(source, f"{image} is not saved.", "save", f"--output={file}", image)
-        docker.run_or_raise(target, f"{image} is not loaded.", "load", f"--input={file}")
+        source.run_or_raise(f"{image} is not saved.", "save", f"--output={file}", image)
+        target.run_or_raise(f"{image} is not loaded.", "load", f"--input={file}")
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def run(name: str) -> None:
     """
     archive, figures = Path(name, "images.tar"), Path(name, "sizes.json")
     folder = render({})
-    project = Project(folder, images.client_with_base_image(folder))
+    project = Project(folder, images.variables_for(folder))
     if figures.exists():
         expected: dict[str, int] = json.loads(figures.read_text())
         project.docker("load", "--quiet", f"--input={archive.resolve()}")

@@ -24,7 +24,7 @@ def run() -> None:
     with _timed(times, "scaffold the project"):
         folder = render({})
     with _timed(times, "get the base image"):
-        project = Project(folder, images.client_with_base_image(folder))
+        project = Project(folder, images.variables_for(folder))
     with _timed(times, "lock"):
         project.nox("lock")
     with _timed(times, "build the production image"):

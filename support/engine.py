@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support import SupportError, UnavailableError, debian, waiting
+from support.docker import Client
 from support.paths import alone, cache, content_key
 
 DOCKER_PACKAGES = ("docker-buildx", "docker-cli", "docker-compose", "docker.io")
@@ -82,19 +83,19 @@ class Running:
     variant: Variant | None  # None where an earlier version of this module started it
 
 
-def ensure(wanted: Variant | None = None) -> dict[str, str]:
-    """Return the variables with which a client reaches an engine, starting one if need be.
+def ensure(wanted: Variant | None = None) -> Client:
+    """Return a client of an engine, starting one if need be.
 
-    Without ``wanted`` any engine that answers is taken, and the result is empty when one answers
-    with the environment as it is. When none does, the default is started, or another release's
-    where that one does not fit, with a message. With ``wanted`` it is this embedded engine and no
-    other; one of ours that is another is stopped first. Raises SupportError when there is no such
-    engine and it cannot be started here, or when the one that answers is too old.
+    Without ``wanted`` any engine that answers is taken, and the client has no variables when one
+    answers with the environment as it is. When none does, the default is started, or another
+    release's where that one does not fit, with a message. With ``wanted`` it is this embedded
+    engine and no other; one of ours that is another is stopped first. Raises SupportError when
+    there is no such engine and it cannot be started here, or when the one that answers is too old.
     """
     if wanted is None:
-        variables = _answering()
-        if variables is not None:
-            return variables
+        client = _answering()
+        if client:
+            return client
     else:
         refuse_foreign()
     _refuse_unsupported_host()
@@ -102,8 +103,8 @@ def ensure(wanted: Variant | None = None) -> dict[str, str]:
     with alone("engine"):
         ours = running()
         if ours and wanted in (None, ours.variant):
-            if _server_version(client_environment(ours.tree)):
-                return client_environment(ours.tree)
+            if client_of(ours.tree).server_version():
+                return client_of(ours.tree)
             raise SupportError(
                 f"The embedded engine (process {ours.process}) does not answer. "
                 "Stop it with nox -s engine -- stop."
@@ -114,12 +115,12 @@ def ensure(wanted: Variant | None = None) -> dict[str, str]:
             _say(f"{name} is stopped, with the containers in it. Its images are kept.")
             stop()
         _refuse_second()
-        return client_environment(_start_one([wanted] if wanted else _choices()))
+        return client_of(_start_one([wanted] if wanted else _choices()))
 
 
 def refuse_foreign() -> None:
     """Raise SupportError where an engine answers that is not the embedded one."""
-    version = "" if _ours_is_named() else _server_version({})
+    version = "" if _ours_is_named() else Client().server_version()
     if version:
         raise SupportError(
             f"An engine that is not the embedded one answers here (version {version}). "
@@ -154,21 +155,25 @@ def stop() -> bool:
     return True
 
 
-def client_environment(tree: Path) -> dict[str, str]:
-    """Return what a shell has to export to use the embedded engine whose programs ``tree`` has."""
-    return {
-        "DOCKER_HOST": f"unix://{_socket()}",
-        "DOCKER_CONFIG": str(tree / "client"),
-        "PATH": f"{tree / 'client/bin'}:{os.environ.get('PATH', os.defpath)}",
-    }
+def client_of(tree: Path) -> Client:
+    """Return a client of the embedded engine whose programs ``tree`` has."""
+    return Client(
+        {
+            "DOCKER_HOST": f"unix://{_socket()}",
+            "DOCKER_CONFIG": str(tree / "client"),
+            "PATH": f"{tree / 'client/bin'}:{os.environ.get('PATH', os.defpath)}",
+        }
+    )
 
 
-def export_lines(variables: Mapping[str, str]) -> str:
-    """Return ``variables`` as lines that a POSIX shell evaluates.
+def export_lines(client: Client) -> str:
+    """Return a client's variables as lines that a POSIX shell evaluates.
 
     Without any, the shell's own environment already reaches an engine.
     """
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+    return "\n".join(
+        f"export {name}={shlex.quote(value)}" for name, value in client.variables.items()
+    )
 
 
 def programs() -> Path:
@@ -263,7 +268,7 @@ def _refuse_unfit(tree: Path, release: str) -> None:
     """Raise SupportError for a program that does not run with this machine's libraries."""
     daemons = ("dockerd", "containerd", "runc", "docker-init", "iptables")
     calls = [([name, "--version"], server_environment(tree)) for name in daemons]
-    client = {**os.environ, **client_environment(tree)}
+    client = client_of(tree).environment()
     calls += [(["docker", *words], client) for words in (["--version"], ["buildx", "version"])]
     calls += [(["docker", "compose", "version"], client)]
     for command, environment in calls:
@@ -332,10 +337,10 @@ def _start(tree: Path, variant: Variant) -> None:
             stderr=output,
             start_new_session=True,
         )
-    variables = client_environment(tree)
+    client = client_of(tree)
     try:
         _wait(
-            lambda: engine.poll() is not None or bool(_server_version(variables)),
+            lambda: engine.poll() is not None or bool(client.server_version()),
             START_SECONDS,
             f"The embedded engine does not start; the reason is in {log}.",
         )
@@ -348,36 +353,20 @@ def _start(tree: Path, variant: Variant) -> None:
         raise
 
 
-def _answering() -> dict[str, str] | None:
-    """Return the variables that reach an engine which answers, None if there is none."""
+def _answering() -> Client | None:
+    """Return a client of an engine that answers, None if there is none."""
     ours = running()
-    for variables in ({}, *([client_environment(ours.tree)] if ours else [])):
-        version = _server_version(variables)
+    for client in (Client(), *([client_of(ours.tree)] if ours else [])):
+        version = client.server_version()
         if version:
             _refuse_old(version)
-            return variables
+            return client
     return None
-
-
-def _server_version(variables: Mapping[str, str]) -> str:
-    """Return the version of the engine that answers a client with ``variables``, else ''."""
-    try:
-        done = subprocess.run(
-            ["docker", "version", "--format", "{{.Server.Version}}"],
-            env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def server_major() -> int:
     """Return the major version of the engine that answers in this environment, 0 if none does."""
-    major = _server_version({}).split(".", 1)[0]
+    major = Client().server_version().split(".", 1)[0]
     return int(major) if major.isdigit() else 0
 
 

@@ -4,7 +4,6 @@ Only one engine may run in a network namespace, so they take turns; the one of o
 is brought back at the end. What each run printed is kept in build/engines/.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +17,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from support import SupportError, docker, engine
+from support import SupportError, engine
+from support.docker import Client
 from support.engine import Variant
 from support.paths import REPOSITORY
 
@@ -98,20 +98,19 @@ def _engine_brought_back() -> Iterator[None]:
 def _row(name: str) -> dict[str, Cell]:
     """Return the cells of one engine; a single one where it cannot be started."""
     try:
-        variables = engine.ensure(TESTED[name])
+        client = engine.ensure(TESTED[name])
     except SupportError as error:
         print(error, file=sys.stderr)
         return {"version": Cell("not available", good=False)}
-    version = docker.run(variables, "version", "--format", "{{.Server.Version}}").stdout.strip()
-    row = {"version": Cell(version, good=True)}
+    row = {"version": Cell(client.server_version(), good=True)}
     for column, arguments in COLUMNS.items():
         print(f"{name}: {column} …", file=sys.stderr, flush=True)
-        row[column] = _cell(arguments, LOGS / f"{name}-{column}.log", variables)
+        row[column] = _cell(arguments, LOGS / f"{name}-{column}.log", client)
         print(f"{name}: {column}: {row[column]}", file=sys.stderr, flush=True)
     return row
 
 
-def _cell(arguments: tuple[str, ...], log: Path, variables: Mapping[str, str]) -> Cell:
+def _cell(arguments: tuple[str, ...], log: Path, client: Client) -> Cell:
     """Return what came of a module with its arguments, whose output goes to ``log``."""
     files = [part for part in arguments if part.endswith(".py")]
     missing = [name for name in files if not (REPOSITORY / name).exists()]
@@ -126,7 +125,7 @@ def _cell(arguments: tuple[str, ...], log: Path, variables: Mapping[str, str]) -
         status = subprocess.run(
             [sys.executable, "-m", *arguments, *counted],
             cwd=REPOSITORY,
-            env={**os.environ, **variables},
+            env=client.environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -26,16 +26,16 @@ def run() -> None:
     Raises SupportError where no registry serves an official image, and at the end when one of them
     is not served or anything failed.
     """
-    variables = engine.ensure()
+    client = engine.ensure()
     asked = {name: choices(name) for name in ("base", "runtime")}
     projects: list[Project] = []
     for row in product(*asked.values()):
         answers = dict(zip(asked, row, strict=True))
         folder = render(answers, BUILD_FOLDER / "official" / f"official-{'-'.join(row)}")
         reference = images.default_reference(folder / "Dockerfile")
-        projects.append(Project(folder, {**variables, "PYTHON_IMAGE": reference}))
+        projects.append(Project(folder, client.replace(PYTHON_IMAGE=reference).variables))
     references = {project.variables["PYTHON_IMAGE"] for project in projects}
-    served = {name for name in sorted(references) if images.available(name, variables)}
+    served = {name for name in sorted(references) if images.available(name, client)}
     if not served:
         raise SupportError(
             f"No registry serves {' or '.join(sorted(references))}. "

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support import engine, images
+from support.docker import Client
 from support.images import Layout
 from support.paths import alone
 from support.project import render
@@ -35,7 +36,7 @@ from tests.docker.projects import (
 
 
 @pytest.fixture(scope="session")
-def client() -> dict[str, str]:
+def client() -> Client:
     """Reach an engine, the embedded one where none answers."""
     return engine.ensure()
 
@@ -48,7 +49,7 @@ def layout(request: pytest.FixtureRequest) -> Layout:
 
 
 @pytest.fixture(scope="session")
-def alpine_packages(client: dict[str, str]) -> Iterator[None]:
+def alpine_packages(client: Client) -> Iterator[None]:
     """Let builds on Alpine install packages, for the whole run."""
     with images.packages(base_image(Layout.ALPINE, client), client):
         yield
@@ -88,7 +89,7 @@ def locks(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 @pytest.fixture(scope="session")
 def make(
-    client: dict[str, str],
+    client: Client,
     prefix: str,
     names: Names,
     locks: Path,
@@ -109,7 +110,10 @@ def make(
         folder = root / f"{prefix}{kind}-{answers.get('runtime', 'minimal')}-{names.next()}"
         base = "alpine" if layout is Layout.ALPINE else "debian"
         render({"python_version": PYTHON_VERSION, "base": base, **answers}, folder)
-        variables = {**client, "PYTHON_IMAGE": base_image(layout, client, image_version)}
+        variables = {
+            **client.variables,
+            "PYTHON_IMAGE": base_image(layout, client, image_version),
+        }
         for service, reference in service_images(folder).items():
             variables[f"{service}_IMAGE"] = service_image(reference, client)
         project = Made(folder, variables)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support import images, waiting
+from support.docker import Client
 from support.images import Layout
 from support.paths import alone
 from support.project import Project
@@ -81,7 +82,7 @@ class Made(Project):
 Make = Callable[..., Made]
 
 
-def base_image(layout: Layout, client: dict[str, str], version: str = PYTHON_VERSION) -> str:
+def base_image(layout: Layout, client: Client, version: str = PYTHON_VERSION) -> str:
     """Return a base image of a layout: the official one, where it is available."""
     family = layout.value if version == PYTHON_VERSION else f"python{version}"
     with alone(f"stand-in {layout.value}"), needed_by(family):
@@ -91,7 +92,7 @@ def base_image(layout: Layout, client: dict[str, str], version: str = PYTHON_VER
         return images.stand_in(version, layout, client)
 
 
-def service_image(reference: str, client: dict[str, str]) -> str:
+def service_image(reference: str, client: Client) -> str:
     """Return the image of a service: the official one, where it is available."""
     with alone("stand-in services"), needed_by("services"):
         return images.service_image(reference, client)
@@ -151,3 +152,8 @@ def export(project: Made, stage: str, folder: Path) -> None:
     """Build a stage of files and write these into a folder."""
     image = f"--build-arg=PYTHON_IMAGE={project.variables['PYTHON_IMAGE']}"
     project.docker("build", f"--target={stage}", f"--output={folder}", image, ".")
+
+
+def program(name: str) -> str:
+    """Return the text of a program that runs in a container."""
+    return (Path(__file__).parent / "programs" / f"{name}.py").read_text(encoding="utf-8")

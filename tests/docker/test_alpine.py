@@ -8,21 +8,11 @@ from dataclasses import dataclass
 import pytest
 
 from support.images import Layout
-from tests.docker.projects import Made, Make
+from tests.docker.projects import Made, Make, program
 
 SECTION = "tool.sys.alpine3-23"
 COMPILERS = {"binutils", "g++", "gcc", "libffi-dev", "libpq-dev", "musl-dev"}
 INSTALLED = "print(*(x[2:].strip() for x in open('/lib/apk/db/installed') if x[:2] == 'P:'))"
-# Of cffi a call through libffi, of greenlet an error that passes through its C++.
-USE_COMPILED_MODULES = """
-import cffi, greenlet, psycopg2
-ffi = cffi.FFI()
-ffi.cdef("int abs(int);")
-try:
-    greenlet.greenlet(lambda: 1 / 0).switch()
-except ZeroDivisionError:
-    print(ffi.dlopen(None).abs(-3), psycopg2.__libpq_version__ // 10000)
-"""
 
 pytestmark = pytest.mark.usefixtures("alpine_packages")
 
@@ -92,7 +82,7 @@ def test_what_was_compiled_runs_without_what_it_was_compiled_with(
     compiled: Compiled, runtime: str
 ) -> None:
     run = compiled.project.python
-    assert re.fullmatch(r"3 \d\d", run(USE_COMPILED_MODULES, runtime, "--user=54321"))
+    assert re.fullmatch(r"3 \d\d", run(program("use_compiled_modules"), runtime, "--user=54321"))
     installed = set(run(INSTALLED, runtime).split())
     assert {"libffi", "libgcc", "libpq", "libstdc++", "musl"} <= installed
     assert not installed & COMPILERS

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from support import SupportError, alpine, docker, images
-from support.alpine import server, wheels
+from support import SupportError
+from support.docker import Client
+from support.images import alpine, bases
+from support.images.alpine import server, wheels
 from support.paths import alone
 from tests.docker.projects import wait_until
 from tests.families import needed_by
@@ -58,47 +60,47 @@ COMPILE = 'compile() { "$1" -shared -fPIC $(python3-config --includes) "$2" -o \
 
 
 @pytest.fixture(scope="module")
-def debian_image(client: dict[str, str]) -> str:
+def debian_image(client: Client) -> str:
     """Return the Debian image that the recipes start from."""
     with alone("images"), needed_by("alpine"):
-        return images._plain("trixie", client)
+        return bases.plain("trixie", client)
 
 
 @pytest.fixture(scope="module")
-def image(client: dict[str, str], debian_image: str) -> str:
+def image(client: Client, debian_image: str) -> str:
     """Return the stand-in."""
     with alone("stand-in alpine"), needed_by("alpine"):
         return alpine.stand_in(VERSION, debian_image, client)
 
 
 @pytest.fixture
-def run(client: dict[str, str], image: str) -> Run:
+def run(client: Client, image: str) -> Run:
     """Run a shell program in the stand-in, on the default network unless options say otherwise."""
 
     def in_container(program: str, *options: str) -> subprocess.CompletedProcess[str]:
-        return docker.run(client, "run", "--rm", *options, image, "sh", "-euc", program)
+        return client.run("run", "--rm", *options, image, "sh", "-euc", program)
 
     return in_container
 
 
 @pytest.fixture(scope="module")
-def repository(client: dict[str, str], image: str) -> Iterator[str]:
+def repository(client: Client, image: str) -> Iterator[str]:
     """Serve the packages."""
     with alpine.serve(client) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
-def libffi(client: dict[str, str], image: str, repository: str) -> str:
+def libffi(client: Client, image: str, repository: str) -> str:
     """Return the author's version of libffi, which depends on the release that has served it."""
     search = ("run", "--rm", image, "apk", "search", "--no-cache", "--exact", "libffi")
-    found = docker.run_or_raise(client, "It is not there.", *search).splitlines()[0]
+    found = client.run_or_raise("It is not there.", *search).splitlines()[0]
     return found.removeprefix("libffi-").rpartition("-")[0]
 
 
 @pytest.fixture
 def build(
-    client: dict[str, str], image: str, tmp_path_factory: pytest.TempPathFactory
+    client: Client, image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., str]]:
     """Build a Dockerfile in which IMAGE is the stand-in; the images are removed."""
     made: list[str] = []
@@ -110,16 +112,16 @@ def build(
         (context / "Dockerfile").write_text(dockerfile.replace("IMAGE", image))
         tag = f"seedpod-test-{name}"
         made.append(tag)
-        docker.run_or_raise(client, "It does not build.", "build", "-q", "-t", tag, str(context))
+        client.build("It does not build.", "--tag", tag, str(context))
         return tag
 
     yield from_text
-    docker.run(client, "rmi", "--force", *made)
+    client.run("rmi", "--force", *made)
 
 
 @pytest.mark.parametrize("version", list(wheels.CPYTHON))
 def test_it_is_alpine_with_the_python_of_the_official_image(
-    client: dict[str, str], debian_image: str, version: str
+    client: Client, debian_image: str, version: str
 ) -> None:
     program = (
         "import bz2, ctypes, curses, ensurepip, lzma, platform, pyexpat, readline, sqlite3, ssl\n"
@@ -132,7 +134,7 @@ def test_it_is_alpine_with_the_python_of_the_official_image(
     with alone("stand-in alpine"), needed_by("alpine"):
         name = alpine.stand_in(version, debian_image, client)
     run = ("run", "--rm", "--network=none", name)
-    assert docker.run_or_raise(client, "It does not run.", *run, "python3", "-c", program) == (
+    assert client.run_or_raise("It does not run.", *run, "python3", "-c", program) == (
         f"{wheels.CPYTHON[version][0]} alpine 3.23"
         f" .cpython-{version.replace('.', '')}-x86_64-linux-musl.so"
     )
@@ -140,14 +142,14 @@ def test_it_is_alpine_with_the_python_of_the_official_image(
         "find / -xdev -name '*.pyc'; test \"$(command -v python)\" = /usr/local/bin/python;"
         " pip --version >&2; python -m venv /tmp/venv; /tmp/venv/bin/pip --version >&2"
     )
-    assert docker.run_or_raise(client, "It is not whole.", *run, "sh", "-euc", checks) == ""
+    assert client.run_or_raise("It is not whole.", *run, "sh", "-euc", checks) == ""
 
 
-def test_it_is_made_once(client: dict[str, str], debian_image: str, image: str) -> None:
-    before = docker.image_id(image, client)
+def test_it_is_made_once(client: Client, debian_image: str, image: str) -> None:
+    before = client.image_id(image)
     assert alpine.stand_in(VERSION, debian_image, client) == image
-    assert docker.image_id(image, client) == before
-    assert docker.recipe_key(image, client)
+    assert client.image_id(image) == before
+    assert client.recipe_key(image)
 
 
 def test_python_knows_only_musl(run: Run) -> None:
@@ -235,7 +237,7 @@ def test_a_build_needs_compiler_and_headers(run: Run, packages: str, message: st
 
 @pytest.mark.usefixtures("repository")
 def test_production_needs_the_libraries_and_no_compiler(
-    client: dict[str, str], build: Callable[..., str]
+    client: Client, build: Callable[..., str]
 ) -> None:
     """Packages come into a build on the default network, and what was compiled outlives them."""
     compiled = (
@@ -245,13 +247,13 @@ def test_production_needs_the_libraries_and_no_compiler(
     )
     program = ("python3", "-c", "import native; native.size()")
     without = build(compiled, "without-library", native_cc=CXX_MODULE)
-    done = docker.run(client, "run", "--rm", "--network=none", without, *program)
+    done = client.run("run", "--rm", "--network=none", without, *program)
     assert done.returncode != 0
     assert "Error loading shared library libstdc++.so.6: No such file" in done.stderr
 
     wanted = f"{compiled}RUN apk add --no-cache libstdc++ && ! command -v g++\n"
     complete = build(wanted, "with-library", native_cc=CXX_MODULE)
-    done = docker.run(client, "run", "--rm", "--network=none", complete, *program)
+    done = client.run("run", "--rm", "--network=none", complete, *program)
     assert done.stdout.strip() == "caught 1", done.stderr
 
 
@@ -280,29 +282,29 @@ def test_a_client_of_postgresql_needs_its_library(run: Run) -> None:
 
 
 def test_users_share_the_server_and_the_last_one_removes_it(
-    client: dict[str, str], image: str, repository: str
+    client: Client, image: str, repository: str
 ) -> None:
     with alpine.serve(client) as address:
         assert address == repository
     state = ("container", "inspect", "--format", "{{.State.Running}}", server.CONTAINER)
-    assert docker.run(client, *state).stdout.strip() == "true"
+    assert client.run(*state).stdout.strip() == "true"
 
 
 def test_a_port_that_is_taken_is_an_error_that_says_what_to_do(
-    client: dict[str, str], image: str, monkeypatch: pytest.MonkeyPatch
+    client: Client, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "CONTAINER", "seedpod-test-port")
     monkeypatch.setenv(server.PORT_VARIABLE, "8919")
     address = server._bridge_address(client)
     listen = ("python3", "-m", "http.server", f"--bind={address}", "8919")
     options = ("run", "--detach", "--rm", "--network=host", server.PACKAGES_IMAGE)
-    container = docker.run_or_raise(client, "It does not run.", *options, *listen)
+    container = client.run_or_raise("It does not run.", *options, *listen)
     try:
         probe = ("exec", container, "wget", "-qO/dev/null", f"http://{address}:8919/")
-        wait_until(lambda: docker.run(client, *probe).returncode == 0)
+        wait_until(lambda: client.run(*probe).returncode == 0)
         error = pytest.raises(SupportError, match=f"in use.*{server.PORT_VARIABLE}")
         with error, alpine.serve(client):
             pass
     finally:
-        docker.run(client, "rm", "--force", container)
-    assert docker.run(client, "container", "inspect", server.CONTAINER).returncode != 0
+        client.run("rm", "--force", container)
+    assert client.run("container", "inspect", server.CONTAINER).returncode != 0

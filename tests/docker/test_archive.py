@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from support import SupportError, UnavailableError, debian, docker, engine, images, rootfs
-from support.alpine import assembly, server, sources, wheels
-from support.alpine.wheels import Wheel
-from support.rootfs import Root
+from support import SupportError, UnavailableError, debian, engine
+from support.docker import Client, PackageUnavailableError
+from support.images import bases, rootfs
+from support.images.alpine import assembly, server, sources, wheels
+from support.images.alpine.wheels import Wheel
+from support.images.rootfs import Root
 from tests import archive, families
 from tests.archive import Archive
 from tests.families import needed_by
@@ -57,11 +59,10 @@ def test_another_release_serves_what_one_has_lost(
         raise error.value
 
 
-@pytest.mark.proofs
 def test_a_build_that_cannot_install_is_told_from_one_that_is_wrong(
-    lossy: Archive, client: dict[str, str], tmp_path: Path
+    lossy: Archive, client: Client, tmp_path: Path
 ) -> None:
-    plain = images._plain("trixie", client)
+    plain = bases.plain("trixie", client)
     address = f"http://{server._bridge_address(client)}:{lossy.port}/debian/"
     dockerfile = (
         f"FROM {plain}\nRUN sed -i 's,http[^ ]*,{address},' /etc/apt/sources.list"
@@ -70,16 +71,16 @@ def test_a_build_that_cannot_install_is_told_from_one_that_is_wrong(
 
     def build(text: str) -> None:
         (tmp_path / "Dockerfile").write_text(text)
-        docker.run_or_raise(client, "It fails.", "build", "--quiet", str(tmp_path))
+        client.build("It fails.", str(tmp_path))
 
     lossy.lost = {"/pool/main/h/hello/"}
-    with pytest.raises(docker.PackageUnavailableError, match=r"hello.*404"):
+    with pytest.raises(PackageUnavailableError, match=r"hello.*404"):
         build(dockerfile)
     with pytest.raises(SupportError, match="Unable to locate package helo") as error:
         build(dockerfile.replace("hello", "helo"))
     assert not isinstance(error.value, UnavailableError)
     lossy.lost = {"/main/binary-amd64/"}
-    with pytest.raises(docker.PackageUnavailableError):
+    with pytest.raises(PackageUnavailableError):
         build(dockerfile + "# again\n")
 
 
@@ -99,11 +100,11 @@ def test_a_root_file_system_needs_every_package(lossy: Archive, tmp_path: Path) 
 
 @pytest.mark.proofs
 def test_alpine_is_made_from_the_second_way_of_everything(
-    lossy: Archive, client: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lossy: Archive, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What another release carries compiles as well, and CPython finds all that it needs."""
     version = "3.12"
-    plain = images._plain("trixie", client)
+    plain = bases.plain("trixie", client)
     monkeypatch.setattr(assembly, "ALPINE_IMAGE", "seedpod-test/alpine")
     monkeypatch.setattr(assembly, "PACKAGES_IMAGE", "seedpod-test/alpine-packages")
     monkeypatch.setattr(assembly, "ALPINE_VERSION", "3.23-second")
@@ -118,16 +119,16 @@ def test_alpine_is_made_from_the_second_way_of_everything(
         with needed_by("alpine"):
             image = assembly.stand_in(version, plain, client)
         told = ("inspect", "--format={{json .Config.Labels}}", "seedpod-test/alpine-packages")
-        print(docker.run_or_raise(client, "It is gone.", *told))
+        print(client.run_or_raise("It is gone.", *told))
         program = (
             "import bz2, ctypes, curses, lzma, pyexpat, readline, sqlite3, ssl; print('whole')"
         )
         run = ("run", "--rm", "--network=none", image, "python3", "-c", program)
-        assert docker.run_or_raise(client, "It does not run.", *run) == "whole"
+        assert client.run_or_raise("It does not run.", *run) == "whole"
     finally:
         names = ("alpine", "alpine-packages")
-        docker.run(client, "rmi", "--force", *(f"seedpod-test/{name}" for name in names))
-        docker.run(client, "rmi", "--force", f"seedpod/python:{version}-alpine3.23-second")
+        client.run("rmi", "--force", *(f"seedpod-test/{name}" for name in names))
+        client.run("rmi", "--force", f"seedpod/python:{version}-alpine3.23-second")
 
 
 def last(wheel: Wheel) -> Wheel:

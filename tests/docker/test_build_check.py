@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from support import docker
+from support.docker import Client
 from support.images import Layout
 from tests.docker.projects import base_image
 from tests.render.combinations import Renderer, every_row
 
 
 @pytest.fixture
-def checker(client: dict[str, str]) -> dict[str, str]:
+def checker(client: Client) -> Client:
     """Reach an engine with a client that can check."""
-    if "--check" not in docker.run(client, "build", "--help").stdout:
+    if "--check" not in client.run("build", "--help").stdout:
         pytest.skip("the client's buildx has no --check, which came with 0.15")
     return client
 
@@ -28,11 +28,11 @@ def dockerfiles(working_tree: Path, draft: Callable[..., Path], tmp_path: Path) 
     return [draft(tmp_path / digest / "myapp", **row) for digest, row in distinct.items()]
 
 
-def test_no_dockerfile_has_a_warning(checker: dict[str, str], dockerfiles: list[Path]) -> None:
+def test_no_dockerfile_has_a_warning(checker: Client, dockerfiles: list[Path]) -> None:
     image = f"--build-arg=PYTHON_IMAGE={base_image(Layout.DEBIAN, checker)}"
 
     def check(folder: Path) -> str:
-        done = docker.run(checker, "build", "--check", image, str(folder))
+        done = checker.run("build", "--check", image, str(folder))
         return "" if done.returncode == 0 else done.stdout + done.stderr
 
     assert len(dockerfiles) > 8

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from support import builder, waiting
+from support.docker import Client
 from support.transfer import Registry, registry
 from tests.docker.projects import Made, Make, free_port
 
@@ -22,8 +23,8 @@ def store() -> Iterator[Registry]:
 def project(make: Make) -> Iterator[Made]:
     """Return a project whose builds are made by a remote builder."""
     made = make()
-    with builder.elsewhere(made.variables, made.variables["PYTHON_IMAGE"]) as variables:
-        yield replace(made, variables=variables)
+    with builder.elsewhere(Client(made.variables), made.variables["PYTHON_IMAGE"]) as client:
+        yield replace(made, variables=client.variables)
 
 
 def image(project: Made, stage: str = "production") -> str:

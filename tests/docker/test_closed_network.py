@@ -12,30 +12,13 @@ import pytest
 import trustme
 from poetry.repositories.pypi_repository import PyPiRepository
 
-from tests.docker.projects import Made
+from support.docker import Client
+from tests.docker.projects import Made, program
 
 HOST = "index.test"
 PASSWORD = "p&ss$w'rd"
 # The same in an address (RFC 3986, percent-encoding).
 QUOTED = "p%26ss%24w'rd"
-SERVER = """
-import ssl, sys
-from wsgiref.simple_server import WSGIRequestHandler, make_server
-
-import pypiserver
-
-packages, fallback, certificate, password = sys.argv[1:]
-app = pypiserver.app(
-    roots=[packages], fallback_url=fallback, disable_fallback=False, password_file=None,
-    authenticate=["list", "download"], auther=lambda user, given: given == password,
-)
-server = make_server("0.0.0.0", 0, app)
-context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-context.load_cert_chain(certificate)
-server.socket = context.wrap_socket(server.socket, server_side=True)
-print(server.server_port, flush=True)
-server.serve_forever()
-"""
 
 
 @dataclass(frozen=True)
@@ -49,7 +32,7 @@ class Index:
 
 
 @pytest.fixture(scope="module")
-def index(client: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+def index(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     """Serve one private package, and send whoever asks for another one to the default index."""
     folder = tmp_path_factory.mktemp("index")
     packages = folder / "packages"
@@ -57,7 +40,7 @@ def index(client: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
     write_wheel(packages)
     gateway = subprocess.run(
         ["docker", "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"],
-        env={**os.environ, **client},
+        env=client.environment(),
         capture_output=True,
         text=True,
         check=True,
@@ -70,9 +53,13 @@ def index(client: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
     system = os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
     certificates.write_bytes(Path(system).read_bytes() + authority.cert_pem.bytes())
     log = folder / "log"
+    fallback = PyPiRepository().url
     with log.open("w") as errors:
         server = subprocess.Popen(
-            [sys.executable, "-c", SERVER, packages, PyPiRepository().url, certificate, PASSWORD],
+            [
+                *(sys.executable, "-c", program("serve_index")),
+                *(packages, fallback, certificate, PASSWORD),
+            ],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

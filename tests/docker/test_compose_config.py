@@ -1,7 +1,6 @@
 """What compose makes of the files, for every project and with every overlay; nothing is built."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -13,6 +12,8 @@ from typing import Any
 
 import pytest
 from jinja2 import Environment, meta
+
+from support.docker import Client
 
 TEMPLATE = Path(__file__).resolve().parent.parent.parent / "template"
 KINDS = ("web", "cli")
@@ -54,11 +55,11 @@ Read = Callable[..., Document]
 
 
 @pytest.fixture(scope="session")
-def read(client: dict[str, str]) -> Read:
+def read(client: Client) -> Read:
     """Return a function that has compose read a project's files, without a word of complaint."""
     # None of the variables that the files name is set: only what finds compose itself.
     needed = ("DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST", "HOME", "PATH")
-    variables = {name: value for name, value in {**os.environ, **client}.items() if name in needed}
+    variables = {name: value for name, value in client.environment().items() if name in needed}
 
     def read(folder: Path, overlays: tuple[str, ...], *options: str) -> Document:
         files = ["docker-compose.yml", *(f"docker-compose.{name}.yml" for name in overlays)]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from support import SupportError, builder, debian, docker, engine, waiting
+from support import SupportError, builder, debian, engine, waiting
+from support.docker import Client
 from support.paths import cache
 from tests.docker.projects import Make
 
@@ -64,10 +65,10 @@ def old_engine() -> Iterator[str]:
 
 @pytest.mark.proofs
 def test_an_engine_without_buildkit_is_refused(
-    client: dict[str, str], old_engine: str, monkeypatch: pytest.MonkeyPatch
+    client: Client, old_engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is Docker 20.10, which Debian 12 has."""
-    for name, value in {**client, "DOCKER_HOST": old_engine}.items():
+    for name, value in client.replace(DOCKER_HOST=old_engine).variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SupportError) as error:
         engine.ensure()
@@ -76,9 +77,7 @@ def test_an_engine_without_buildkit_is_refused(
 
 
 @pytest.mark.proofs
-def test_builds_side_by_side_do_not_fail(
-    built: Make, client: dict[str, str], tmp_path: Path
-) -> None:
+def test_builds_side_by_side_do_not_fail(built: Make, client: Client, tmp_path: Path) -> None:
     """Each with an edit of its own, so that each builds the application and production anew."""
     project = built()
     folders = [tmp_path / str(number) for number in range(SIDE_BY_SIDE)]
@@ -95,7 +94,7 @@ def test_builds_side_by_side_do_not_fail(
             with source.open("a") as file:
                 file.write(f"# {folder} {number}\n")
             name = f"{project.name}:side-by-side-{number}"
-            done = docker.run(client, "build", "--quiet", f"--tag={name}", image, str(folder))
+            done = client.run("build", "--quiet", f"--tag={name}", image, str(folder))
             if done.returncode:
                 failures.append(done.stderr)
             else:
@@ -104,8 +103,8 @@ def test_builds_side_by_side_do_not_fail(
     try:
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             list(pool.map(build_one_after_the_other, folders))
-        identities = {docker.image_id(name, client) for name in made}
+        identities = {client.image_id(name) for name in made}
     finally:
-        docker.run(client, "rmi", "--force", *made)
+        client.run("rmi", "--force", *made)
     assert not failures
     assert len(identities) == BUILDS

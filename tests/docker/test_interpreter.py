@@ -3,6 +3,7 @@
 import pytest
 
 from support import images
+from support.docker import Client
 from support.images import Layout
 from support.paths import alone
 from tests.docker.projects import PYTHON_VERSION, Make, base_image
@@ -20,7 +21,7 @@ from tests.families import needed_by
 )
 def test_what_differs_between_builder_and_target_is_named(
     make: Make,
-    client: dict[str, str],
+    client: Client,
     builder: tuple[str, Layout],
     layout: Layout,
     difference: tuple[str, str, str],
@@ -36,7 +37,7 @@ def test_what_differs_between_builder_and_target_is_named(
     ) in output.splitlines()
 
 
-def test_a_variant_of_the_same_image_may_build(make: Make, client: dict[str, str]) -> None:
+def test_a_variant_of_the_same_image_may_build(make: Make, client: Client) -> None:
     """It may have compilers, for example."""
     project = make(Layout.ALPINE, kind="cli")
     (project.folder / "variant").mkdir()

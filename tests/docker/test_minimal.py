@@ -6,29 +6,8 @@ import re
 import pytest
 
 from support.images import Layout
-from tests.docker.projects import Made, Make
+from tests.docker.projects import Made, Make, program
 
-LIST_MODULES = """
-import json, os, sysconfig
-stdlib = sysconfig.get_path("stdlib")
-modules = {name.split(".")[0] for name in os.listdir(os.path.join(stdlib, "lib-dynload"))}
-for folder, _, files in os.walk(stdlib):
-    package = os.path.relpath(folder, stdlib).replace("/", ".").removeprefix(".")
-    names = (name.removesuffix(".pyc") for name in files if name.endswith(".pyc"))
-    modules |= {f"{package}.{name}".strip(".").removesuffix(".__init__") for name in names}
-print(json.dumps(sorted(modules)))
-"""
-IMPORT_MODULES = """
-import importlib, json, os, sys
-sys.stdout = sys.stderr = open(os.devnull, "w")
-failed = []
-for module in json.loads(sys.argv[1]):
-    try:
-        importlib.import_module(module)
-    except BaseException:
-        failed.append(module)
-print(json.dumps(failed), file=sys.__stdout__)
-"""
 # It looks for curses by running ldconfig, and says so if there is none.
 NEEDS_A_PROGRAM = {"_pyrepl._minimal_curses"}
 
@@ -41,11 +20,11 @@ def minimal(built: Make, layout: Layout) -> Made:
 
 def test_every_kept_module_of_the_standard_library_can_be_imported(minimal: Made) -> None:
     """Modules for other systems, and for libraries that the base image lacks, fail there, too."""
-    modules = minimal.python(LIST_MODULES)
+    modules = minimal.python(program("list_modules"))
     assert len(json.loads(modules)) > 500
     run = ("run", "--rm", "--network=none", "--entrypoint=python3")
     failed = [
-        set(json.loads(minimal.docker(*run, image, "-c", IMPORT_MODULES, modules)))
+        set(json.loads(minimal.docker(*run, image, "-c", program("import_modules"), modules)))
         for image in (f"{minimal.name}:production", minimal.variables["PYTHON_IMAGE"])
     ]
     assert failed[0] - failed[1] <= NEEDS_A_PROGRAM
@@ -58,8 +37,8 @@ def test_it_has_no_shell_and_no_other_program(minimal: Made) -> None:
         " for d in ('/bin', '/sbin', '/usr/bin', '/usr/sbin', '/usr/local/bin')"
         " if os.path.isdir(d) for f in os.listdir(d)}))"
     )
-    (program,) = json.loads(programs.replace("'", '"'))
-    assert program.endswith("/python3.13")
+    (only,) = json.loads(programs.replace("'", '"'))
+    assert only.endswith("/python3.13")
 
 
 def test_tracebacks_name_the_lines_of_the_standard_library(minimal: Made) -> None:

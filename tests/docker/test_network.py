@@ -6,18 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.docker.projects import Made, Make, fetch, free_port
+from tests.docker.projects import Made, Make, fetch, free_port, program
 
 # What the overlay tells to write into .env of each project.
 SETTINGS = """\
 COMPOSE_FILE=docker-compose.yml:docker-compose.network.yml
 SHARED_NETWORK={network}
-"""
-CALL = """
-import urllib.request
-request = urllib.request.Request("http://{name}:8000{path}", method="{method}")
-with urllib.request.urlopen(request, timeout=30) as response:
-    print(response.read().decode())
 """
 
 
@@ -47,8 +41,8 @@ def projects(made: list[Made], network: str) -> Iterator[list[Made]]:
 
 def call(caller: Made, name: str, path: str = "/", method: str = "GET") -> str:
     """Return what an application answers to a request from inside another's container."""
-    program = CALL.format(name=name, path=path, method=method)
-    return caller.docker("compose", "exec", "-T", caller.name, "python", "-c", program)
+    request = ("python", "-c", program("request"), method, f"http://{name}:8000{path}")
+    return caller.docker("compose", "exec", "-T", caller.name, *request)
 
 
 def test_without_the_network_it_is_said_how_to_make_it(projects: list[Made], network: str) -> None:

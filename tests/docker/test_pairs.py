@@ -8,8 +8,8 @@ import pytest
 import sizes
 
 from support import images
-from support.alpine import wheels
-from support.images import Layout
+from support.images import Layout, bases
+from support.images.alpine import wheels
 from support.sizes import measure
 from tests.docker.projects import Made, Make, fetch
 from tests.render.questions import Answers, choices, label, pairwise
@@ -18,7 +18,7 @@ from tests.render.questions import Answers, choices, label, pairwise
 RELEVANT = ("kind", "python_version", "base", "runtime", "services")
 OFFERED = {name: choices()[name] for name in RELEVANT}
 # Of the others there is no base image on a machine without a registry: images.unbuilt().
-BASES = {"alpine": wheels.CPYTHON.keys(), "debian": images.RELEASES.keys()}
+BASES = {"alpine": wheels.CPYTHON.keys(), "debian": bases.RELEASES.keys()}
 
 
 def has_base(answers: Answers) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.docker import Client
 from tests.docker.declarations import RUNTIMES, build_runtimes, declare, installed
 from tests.docker.projects import (
     HARDENED,
@@ -17,49 +18,13 @@ from tests.docker.projects import (
     Twin,
     cache_mounts,
     export,
+    program,
     service_image,
     wait_until,
 )
 
 DATABASE_IMAGE = "postgres:17"
 PASSWORD = "not a secret"
-ASK_THE_DATABASE = f"""
-import psycopg
-with psycopg.connect(host="database", user="postgres", password={PASSWORD!r}) as connection:
-    connection.execute("CREATE TEMPORARY TABLE word (text text, number int)")
-    connection.execute("INSERT INTO word VALUES (%s, %s)", ["Grüezi", 42])
-    row = connection.execute("SELECT text, number, version() FROM word").fetchone()
-print(psycopg.pq.__impl__, row[:2], row[2].split()[0])
-"""
-# GB18030 is one of the encodings for which the C library loads a module by name.
-PARSE = """
-from lxml import etree
-text = '<?xml version="1.0" encoding="GB18030"?><a><b>\u6c49\u5b57</b></a>'
-root = etree.fromstring(text.encode("gb18030"))
-style = ('<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">'
-         '<xsl:template match="/"><c><xsl:value-of select="a/b"/></c></xsl:template>'
-         '</xsl:stylesheet>')
-result = etree.XSLT(etree.fromstring(style))(root)
-print(ascii(root[0].text), ascii(result.getroot().text))
-"""
-DRAW = """
-import io
-from PIL import Image
-file = io.BytesIO()
-Image.new("RGB", (8, 8), "red").save(file, "JPEG")
-red, green, blue = Image.open(file).getpixel((4, 4))
-print(file.getvalue()[:2].hex(), red > 250, green < 5)
-"""
-# The library is no use without its data, which another package has.
-DETECT = """
-import ctypes
-magic = ctypes.CDLL("libmagic.so.1")
-magic.magic_open.restype = ctypes.c_void_p
-magic.magic_buffer.restype = ctypes.c_char_p
-cookie = ctypes.c_void_p(magic.magic_open(0))
-assert magic.magic_load(cookie, None) == 0
-print(magic.magic_buffer(cookie, b"%PDF-1.7", ctypes.c_size_t(8)).decode())
-"""
 RECORDS = "import json, os; print(json.dumps(os.listdir('/var/lib/dpkg/status.d')))"
 
 
@@ -67,7 +32,7 @@ RECORDS = "import json, os; print(json.dumps(os.listdir('/var/lib/dpkg/status.d'
 def database(compiled: Made) -> Iterator[str]:
     """Run PostgreSQL, called database, in a network of its own; return that network's name."""
     network = f"seedpod-test-{compiled.name}"
-    image = service_image(DATABASE_IMAGE, dict(compiled.variables))
+    image = service_image(DATABASE_IMAGE, Client(compiled.variables))
     compiled.docker("network", "create", network)
     run = ("run", "--detach", "--network", network, "--network-alias=database")
     container = compiled.docker(*run, f"--env=POSTGRES_PASSWORD={PASSWORD}", image)
@@ -95,18 +60,19 @@ def unique() -> str:
 
 def test_psycopg_asks_a_real_database(compiled: Made, runtime: str, database: str) -> None:
     run = ("run", "--rm", "--network", database, *HARDENED, "--entrypoint=python3")
-    answer = compiled.docker(*run, f"{compiled.name}:{runtime}", "-c", ASK_THE_DATABASE)
+    ask = ("-c", program("ask_database"), PASSWORD)
+    answer = compiled.docker(*run, f"{compiled.name}:{runtime}", *ask)
     assert answer == "c ('Grüezi', 42) PostgreSQL"
 
 
 def test_lxml_parses_and_transforms_an_encoding_that_needs_a_module(
     compiled: Made, runtime: str
 ) -> None:
-    assert compiled.python(PARSE, runtime) == r"'\u6c49\u5b57' '\u6c49\u5b57'"
+    assert compiled.python(program("transform_xml"), runtime) == r"'\u6c49\u5b57' '\u6c49\u5b57'"
 
 
 def test_pillow_writes_and_reads_a_photograph(compiled: Made, runtime: str) -> None:
-    assert compiled.python(DRAW, runtime) == "ffd8 True True"
+    assert compiled.python(program("draw_photograph"), runtime) == "ffd8 True True"
 
 
 def test_the_driver_of_mariadb_is_imported(compiled: Made, runtime: str) -> None:
@@ -134,12 +100,12 @@ def test_production_has_what_is_declared_to_run_and_nothing_that_is_for_building
 def test_a_package_that_is_for_building_as_well_stays_in_production(
     declared: Made, runtime: str
 ) -> None:
-    program = "import ctypes; ctypes.CDLL('libjpeg.so.62'); print('there')"
-    assert declared.python(program, runtime) == "there"
+    load = "import ctypes; ctypes.CDLL('libjpeg.so.62'); print('there')"
+    assert declared.python(load, runtime) == "there"
 
 
 def test_a_package_that_is_loaded_by_name_is_whole(declared: Made, runtime: str) -> None:
-    assert declared.python(DETECT, runtime) == "PDF document, version 1.7"
+    assert declared.python(program("detect_type"), runtime) == "PDF document, version 1.7"
 
 
 def test_a_group_is_in_the_development_image_alone(declared: Made) -> None:
@@ -171,8 +137,8 @@ def test_installing_again_downloads_nothing(declared: Made, twin: Twin) -> None:
     project = twin(declared)
     with cache_mounts():
         for _ in range(2):
-            for program in ("python3 /docker/install_system.py", "    install-locked"):
-                project.edit("Dockerfile", program, f"ATTEMPT={unique()} {program}")
+            for command in ("python3 /docker/install_system.py", "    install-locked"):
+                project.edit("Dockerfile", command, f"ATTEMPT={unique()} {command}")
             output = project.session("docker_prod", "--build-arg=RUNTIME=full")
     assert executed(output) >= {"build-system", "runtime", "dependencies"}
     assert re.findall(r"Need to get (\d+ \w*B)\b", output) == ["0 B", "0 B"]

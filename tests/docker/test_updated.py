@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from support.docker import Client
 from support.images import Layout
 from tests.docker.projects import Made, base_image
 from tests.update.history import (
@@ -33,7 +34,7 @@ EDITED = {
 
 @pytest.fixture
 def make_old(
-    working_tree: Path, isolated: Isolate, client: dict[str, str], prefix: str, tmp_path: Path
+    working_tree: Path, isolated: Isolate, client: Client, prefix: str, tmp_path: Path
 ) -> Callable[[str], Made]:
     """Return a function that makes a project of a version; the template has a later release."""
 
@@ -41,7 +42,9 @@ def make_old(
         template = gather(working_tree, tmp_path / "template", isolated, flat())
         history = History(template, tmp_path, isolated)
         folder = history.project(tmp_path, version, project_name=f"{prefix}renewed")
-        project = Made(folder, {**client, "PYTHON_IMAGE": base_image(Layout.DEBIAN, client)})
+        project = Made(
+            folder, {**client.variables, "PYTHON_IMAGE": base_image(Layout.DEBIAN, client)}
+        )
         project.session("lock")
         history.commit(folder)
         (template / "CHANGELOG.md").write_text(CHANGELOG)
@@ -100,12 +103,12 @@ def test_an_update_that_meets_an_edit_ends_with_file_and_line(
 
 @pytest.mark.proofs
 def test_a_project_of_the_first_template_builds_and_passes_when_it_is_updated(
-    working_tree: Path, isolated: Isolate, client: dict[str, str], prefix: str, tmp_path: Path
+    working_tree: Path, isolated: Isolate, client: Client, prefix: str, tmp_path: Path
 ) -> None:
     template = gather(working_tree, tmp_path / "template", isolated, releases())
     history = History(template, tmp_path, isolated)
     folder = history.project(tmp_path, FIRST, project_name=f"{prefix}updated")
-    project = Made(folder, {**client, "PYTHON_IMAGE": base_image(Layout.DEBIAN, client)})
+    project = Made(folder, client.replace(PYTHON_IMAGE=base_image(Layout.DEBIAN, client)).variables)
     project.session("lock")
     history.commit(folder)
     history.update(folder)

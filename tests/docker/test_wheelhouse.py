@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 from poetry.repositories.pypi_repository import PyPiRepository
 
-from support.alpine import server
+from support.docker import Client
 from support.images import Layout
+from support.images.alpine import server
 from tests.docker.projects import Made, Make, fetch
 
 USER = 1000
@@ -171,7 +172,7 @@ def test_a_wheel_that_was_changed_is_refused_until_it_is_made_again(copy: Made) 
 
 
 @pytest.fixture(scope="module")
-def index(client: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def index(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve two source distributions, and send whoever asks for others to the default index."""
     folder = tmp_path_factory.mktemp("index")
     for name, program in SETUPS.items():

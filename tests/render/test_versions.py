@@ -11,8 +11,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from support import images, services
-from support.alpine import wheels
+from support.images import bases, services
+from support.images.alpine import wheels
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = REPOSITORY / "template"
@@ -113,7 +113,7 @@ def test_the_choices_of_python_are_those_that_the_locks_are_tested_with() -> Non
 
 def test_a_stand_in_image_exists_for_the_default_python_on_each_base() -> None:
     question = copier_yml()["python_version"]
-    for there in (images.RELEASES.keys(), wheels.CPYTHON.keys()):
+    for there in (bases.RELEASES.keys(), wheels.CPYTHON.keys()):
         assert question["default"] in there
         assert there <= set(question["choices"])
 

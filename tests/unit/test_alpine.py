@@ -1,4 +1,4 @@
-"""support/alpine: what needs neither an engine nor a network."""
+"""support/images/alpine: what needs neither an engine nor a network."""
 
 import fcntl
 import re
@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from support import SupportError, UnavailableError, docker
-from support.alpine import assembly, server, stand_in, wheels
-from support.alpine.packages import pack
-from support.alpine.packages.pack import Package, Trace
-from support.alpine.wheels import Wheel
+from support import SupportError, UnavailableError
+from support.docker import Client
+from support.images.alpine import assembly, server, stand_in, wheels
+from support.images.alpine.packages import pack
+from support.images.alpine.packages.pack import Package, Trace
+from support.images.alpine.wheels import Wheel
 
 RECIPE = Path(pack.__file__).parent
 # What packages depend on besides those of the table: the image has it.
@@ -182,7 +183,7 @@ def recipe_key(
     requirements: tuple[str, ...] = ("a==1",),
     arguments: Mapping[str, str] | None = None,
 ) -> str:
-    return assembly.recipe_key(recipe, requirements, arguments or {"A": "1"}, {})
+    return assembly.recipe_key(recipe, requirements, arguments or {"A": "1"}, Client())
 
 
 def test_an_unchanged_recipe_has_the_same_key(recipe: Path) -> None:
@@ -210,9 +211,9 @@ def test_a_changed_recipe_has_another_key(recipe: Path) -> None:
 def test_an_image_counts_by_its_content(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another repository has another key, and signatures by it are not those trusted before."""
     arguments = {"PACKAGES_IMAGE": server.PACKAGES_IMAGE}
-    monkeypatch.setattr(docker, "image_id", lambda *_: "sha256:1")
+    monkeypatch.setattr(Client, "image_id", lambda *_: "sha256:1")
     before = recipe_key(recipe, arguments=arguments)
-    monkeypatch.setattr(docker, "image_id", lambda *_: "sha256:2")
+    monkeypatch.setattr(Client, "image_id", lambda *_: "sha256:2")
     assert recipe_key(recipe, arguments=arguments) != before
 
 
@@ -229,15 +230,15 @@ def test_each_recipe_is_in_its_folder(name: str) -> None:
 
 def test_a_python_that_no_wheel_carries_is_refused() -> None:
     with pytest.raises(SupportError, match=r"3\.14.*3\.11, 3\.12, 3\.13.*PYTHON_IMAGE"):
-        stand_in("3.14", "debian", {})
+        stand_in("3.14", "debian", Client())
 
 
 def test_a_processor_for_which_there_are_no_wheels_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(docker, "run", lambda *_: done("arm64\n"))
+    monkeypatch.setattr(Client, "run", lambda *_: done("arm64\n"))
     with pytest.raises(SupportError, match=r"on arm64.*PYTHON_IMAGE"):
-        stand_in("3.13", "debian", {})
+        stand_in("3.13", "debian", Client())
 
 
 # The wheels.
@@ -315,7 +316,7 @@ def test_a_wheel_with_another_hash_is_an_error_of_its_own(
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, result: subprocess.CompletedProcess[str]) -> None:
-    monkeypatch.setattr(docker, "run", lambda *_: result)
+    monkeypatch.setattr(Client, "run", lambda *_: result)
     monkeypatch.delenv(server.PORT_VARIABLE, raising=False)
 
 
@@ -323,9 +324,9 @@ def test_the_address_is_that_of_the_engine_for_its_containers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answer(monkeypatch, done("fd00::1 172.30.0.1 \n"))
-    assert server.repository_address({}) == "http://172.30.0.1:8917/alpine/v3.23/main"
+    assert server.repository_address(Client()) == "http://172.30.0.1:8917/alpine/v3.23/main"
     monkeypatch.setenv(server.PORT_VARIABLE, "9000")
-    assert server.repository_address({}) == "http://172.30.0.1:9000/alpine/v3.23/main"
+    assert server.repository_address(Client()) == "http://172.30.0.1:9000/alpine/v3.23/main"
 
 
 @pytest.mark.parametrize(
@@ -342,7 +343,7 @@ def test_an_engine_without_the_default_network_is_a_sentence(
 ) -> None:
     answer(monkeypatch, result)
     with pytest.raises(SupportError, match=message):
-        server.repository_address({})
+        server.repository_address(Client())
 
 
 def test_there_is_nothing_to_serve_before_a_stand_in_is_made(
@@ -350,7 +351,7 @@ def test_there_is_nothing_to_serve_before_a_stand_in_is_made(
 ) -> None:
     monkeypatch.setattr(server, "repository_address", lambda _: "http://repository.example")
     answer(monkeypatch, done(code=1, errors="No such image"))
-    with pytest.raises(SupportError, match="Assemble a stand-in first"), server.serve({}):
+    with pytest.raises(SupportError, match="Assemble a stand-in first"), server.serve(Client()):
         pass
 
 
@@ -358,13 +359,13 @@ def test_only_the_last_user_removes_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[tuple[str, ...]] = []
-    monkeypatch.setattr(docker, "run", lambda _, *command: commands.append(command))
+    monkeypatch.setattr(Client, "run", lambda _, *command: commands.append(command))
     with (tmp_path / "users").open("w") as other, (tmp_path / "users").open("w") as mine:
         fcntl.flock(other, fcntl.LOCK_SH)
-        server._remove_unless_used(mine.fileno(), {})
+        server._remove_unless_used(mine.fileno(), Client())
         assert not commands
         fcntl.flock(other, fcntl.LOCK_UN)
-        server._remove_unless_used(mine.fileno(), {})
+        server._remove_unless_used(mine.fileno(), Client())
     assert commands == [("rm", "--force", server.CONTAINER)]
 
 

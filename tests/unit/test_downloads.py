@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from support import SupportError, UnavailableError, debian, docker, downloads, images
+from support.docker import Client
+from support.images import bases
 
 
 @pytest.mark.parametrize(("lags", "option"), [("", ""), ("no", " check-valid-until=no")])
@@ -101,7 +103,7 @@ def test_what_a_build_installs_may_come_from_the_updates(
     built: list[str],
     error: type[Exception] | None,
 ) -> None:
-    monkeypatch.setattr(images, "_debian", lambda name, *_: name)
+    monkeypatch.setattr(bases, "_assembled", lambda name, *_: name)
     asked: list[str] = []
 
     def make(image: str) -> str:
@@ -111,7 +113,7 @@ def test_what_a_build_installs_may_come_from_the_updates(
         return image
 
     with pytest.raises(error) if error else nullcontext():
-        assert images._on_debian("trixie", {}, make) == built[-1]
+        assert bases.on_debian("trixie", Client(), make) == built[-1]
     assert asked == built
 
 

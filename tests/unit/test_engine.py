@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support import SupportError, UnavailableError, __main__, engine, waiting
+from support.docker import Client
 from support.engine import Variant
 
 GLIBC = "version GLIBC_2.38 not found"
@@ -39,19 +40,19 @@ AWKWARD = [
 
 @pytest.mark.parametrize("value", AWKWARD, ids=ascii)
 def test_what_a_shell_evaluates_is_the_value(value: str) -> None:
-    lines = engine.export_lines({"ONE": value, "TWO": "2"})
+    lines = engine.export_lines(Client({"ONE": value, "TWO": "2"}))
     script = f'{lines}\nprintf "%s|%s" "$ONE" "$TWO"'
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == f"{value}|2"
 
 
 def test_every_line_is_an_export() -> None:
-    lines = engine.export_lines({"A": "1", "B": "2 3"}).splitlines()
+    lines = engine.export_lines(Client({"A": "1", "B": "2 3"})).splitlines()
     assert [shlex.split(line) for line in lines] == [["export", "A=1"], ["export", "B=2 3"]]
 
 
 def test_an_engine_that_answers_already_needs_no_export() -> None:
-    assert engine.export_lines({}) == ""
+    assert engine.export_lines(Client()) == ""
 
 
 @pytest.mark.parametrize(
@@ -61,16 +62,16 @@ def test_an_engine_that_answers_already_needs_no_export() -> None:
 def test_an_engine_that_is_too_old_is_refused(
     monkeypatch: pytest.MonkeyPatch, version: str, refused: bool
 ) -> None:
-    monkeypatch.setattr(engine, "_server_version", lambda _: version)
+    monkeypatch.setattr(Client, "server_version", lambda _: version)
     if refused:
         with pytest.raises(SupportError, match=f"{version}.*23 or later"):
             engine.ensure()
     else:
-        assert engine.ensure() == {}
+        assert engine.ensure() == Client()
 
 
 def test_an_address_at_which_nothing_answers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_server_version", lambda _: "")
+    monkeypatch.setattr(Client, "server_version", lambda _: "")
     monkeypatch.setenv("DOCKER_HOST", "tcp://nowhere.example:1")
     with pytest.raises(SupportError, match=r"DOCKER_HOST=tcp://nowhere\.example:1"):
         engine.ensure()
@@ -282,7 +283,7 @@ def test_an_engine_that_hangs_is_not_started_again(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    monkeypatch.setattr(engine, "_server_version", lambda _: "")
+    monkeypatch.setattr(Client, "server_version", lambda _: "")
     monkeypatch.setattr(engine, "_refuse_unsupported_host", lambda: None)
     process = start(engine.DEFAULT.data)
     for wanted in (None, engine.DEFAULT):
@@ -294,7 +295,7 @@ def test_another_variant_stops_nothing_when_it_is_not_available(
     start: Start, fail: Fail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    monkeypatch.setattr(engine, "_server_version", lambda _: "")
+    monkeypatch.setattr(Client, "server_version", lambda _: "")
     monkeypatch.setattr(engine, "_refuse_unsupported_host", lambda: None)
     process = start(Variant("trixie", "overlay2").data)
     fail("sid")
@@ -306,7 +307,7 @@ def test_another_variant_stops_nothing_when_it_is_not_available(
 
 
 def test_an_engine_of_somebody_else_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_server_version", lambda _: "29.0.1")
+    monkeypatch.setattr(Client, "server_version", lambda _: "29.0.1")
     monkeypatch.setenv("DOCKER_HOST", "tcp://build.example:2376")
     with pytest.raises(SupportError, match=r"not the embedded one answers .*29\.0\.1"):
         engine.ensure(engine.DEFAULT)
@@ -327,9 +328,9 @@ def test_options_choose_a_variant(
 ) -> None:
     asked: list[Variant | None] = []
 
-    def ensure(variant: Variant | None) -> dict[str, str]:
+    def ensure(variant: Variant | None) -> Client:
         asked.append(variant)
-        return {}
+        return Client()
 
     monkeypatch.setattr(engine, "ensure", ensure)
     __main__.control_engine(*arguments)

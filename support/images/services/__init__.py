@@ -5,10 +5,9 @@ changed recipe makes a new image and an unchanged one is made once.
 """
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
-from support import docker
+from support.docker import Client
 from support.paths import content_key
 
 RELEASE = "trixie"
@@ -27,22 +26,21 @@ def find(reference: str) -> str | None:
     return name if known else None
 
 
-def stand_in(service: str, debian_image: str, variables: Mapping[str, str]) -> str:
+def stand_in(service: str, debian_image: str, client: Client) -> str:
     """Return the name of an image with ``service``, one of VERSIONS, assembled if need be.
 
-    ``debian_image`` is a stand-in for Debian 13 in which apt-get reaches an archive; ``variables``
-    are the client's, from engine.ensure(). Raises SupportError when the image cannot be built.
+    ``debian_image`` is a stand-in for Debian 13 in which apt-get reaches an archive. Raises
+    SupportError when the image cannot be built.
     """
     name = f"seedpod/{service}:{VERSIONS[service]}-{RELEASE}"
     folder = Path(__file__).with_name(service)
     # A Debian that is made by another recipe has newer packages, and so has what is made of it.
-    base = docker.recipe_key(debian_image, variables) or ""
+    base = client.recipe_key(debian_image) or ""
     key = content_key(base, *(path.read_bytes() for path in sorted(folder.iterdir())))
-    if docker.recipe_key(name, variables) != key:
-        docker.run_or_raise(
-            variables,
+    if client.recipe_key(name) != key:
+        client.build(
             f"The image {name} cannot be built.",
-            *("build", "--quiet", "--tag", name, "--build-arg", f"DEBIAN_IMAGE={debian_image}"),
+            *("--tag", name, "--build-arg", f"DEBIAN_IMAGE={debian_image}"),
             *("--build-arg", f"RECIPE={key}", str(folder)),
         )
     return name

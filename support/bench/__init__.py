@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from support import SupportError, sizes
-from support.contestants import (
+from support.bench.contestants import (
     EDITS,
     FULL,
     MINIMAL,
