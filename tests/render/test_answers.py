@@ -21,6 +21,8 @@ Copy = Callable[..., Path]
 # What stands in the core metadata specification for names (packaging.python.org).
 DISTRIBUTION_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 # Modules that the kinds of application install, as "import" knows them.
+# What sessions and programs run inside images, where the project's own command comes first.
+COMMANDS = ["install-locked", "online", "poetry", "python3", "sh", "uv", "wait-for"]
 DEPENDENCIES = ["click", "debugpy", "fastapi", "httpx2", "mypy", "pytest", "uvicorn"]
 
 
@@ -112,7 +114,9 @@ def test_a_project_name_that_is_none_is_refused_with_the_rule(
     assert PROJECT_RULE in refusal(draft, tmp_path, project_name=name)
 
 
-@pytest.mark.parametrize("name", [*DEPENDENCIES, "python", "python3", "pip"])
+@pytest.mark.parametrize(
+    "name", [*DEPENDENCIES, *COMMANDS, "python", "pip", "starlette", "pydantic"]
+)
 def test_a_project_called_like_a_dependency_is_refused(
     draft: Copy, tmp_path: Path, name: str
 ) -> None:
@@ -149,22 +153,30 @@ def test_a_package_that_would_hide_a_module_is_refused(
 DRIVERS = ["postgres", "psycopg", "pydantic-settings", "redis"]
 
 
-@pytest.mark.parametrize("services", ["[postgres]", "[redis]", "[postgres, redis]"])
 @pytest.mark.parametrize("name", DRIVERS)
-def test_a_project_with_services_cannot_be_called_like_one_or_like_what_talks_to_it(
-    draft: Copy, tmp_path: Path, name: str, services: str
-) -> None:
-    for question, answer in (("project_name", name), ("package_name", name.replace("-", "_"))):
-        message = refusal(draft, tmp_path, services=services, **{question: answer})
-        assert "cannot have the name of a service or of what talks to it" in message
-
-
-@pytest.mark.parametrize("name", DRIVERS)
-def test_a_project_without_services_can_be_called_like_one(
+def test_a_project_cannot_be_called_like_a_service_or_like_what_talks_to_it(
     draft: Copy, tmp_path: Path, name: str
 ) -> None:
-    package = name.replace("-", "_")
-    assert names(draft(tmp_path / "myapp", project_name=name)) == (name, package)
+    """Whether or not it uses one today."""
+    refusal(draft, tmp_path, project_name=name)
+    refusal(draft, tmp_path, package_name=name.replace("-", "_"))
+
+
+def test_a_name_that_would_make_lines_too_long_is_refused(draft: Copy, tmp_path: Path) -> None:
+    """The default for the longest name of a folder is shorter."""
+    assert "at most 40 characters" in refusal(draft, tmp_path, project_name="a" * 41)
+    assert "at most 40 characters" in refusal(draft, tmp_path, package_name="a" * 41)
+    for folder in ("a-" * 100, "1" * 100):
+        assert all(len(name) <= 40 for name in names(draft(tmp_path / folder)))
+
+
+@pytest.mark.parametrize("end", [".", "!", "?", ""])
+def test_a_description_ends_with_one_full_stop_in_the_code(
+    draft: Copy, tmp_path: Path, end: str
+) -> None:
+    project = draft(tmp_path / "myapp", description=f"Serves{end}")
+    text = (project / "src/myapp/__init__.py").read_text(encoding="utf-8")
+    assert text == f'"""Serves{end or "."}"""\n'
 
 
 @pytest.mark.parametrize("text", ["", "  ", "one\ntwo", "one\n", "one\rtwo", "a bell\x07"])
