@@ -24,7 +24,9 @@ nox.options.sessions = [
 ]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-PYTHON = ".".join(re.findall(r"\d+", PYPROJECT["project"]["requires-python"])[:2])
+# The lowest that it allows; None is the Python of Nox.
+FOUND = re.search(r"(?:>=?|==|~=?|\^)\s*(\d+\.\d+)", PYPROJECT["project"]["requires-python"])
+PYTHON = FOUND[1] if FOUND else None
 COPIER = "copier>=9.15,<10"
 NOX = (sys.executable, "-m", "nox", "--session")
 
@@ -34,7 +36,7 @@ def lint(session: nox.Session) -> None:
     """Check style and configuration with the hooks of pre-commit (-- HOOK to run one)."""
     if subprocess.run(["git", "rev-parse"], capture_output=True, check=False).returncode:
         session.error("The hooks check what Git knows of. Run: git init && git add --all")
-    host(session, "engine", "facts", session.create_tmp())
+    host(session, "engine", "check")
     session.install("pre-commit>=4,<5")
     session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure", *session.posargs)
 
@@ -86,7 +88,7 @@ def docker_dev(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def docker_test(session: nox.Session) -> None:
-    """Run the tests in the image, with services of their own (-- OPTIONS of pytest)."""
+    """Run the tests in the image, with their own services if it has any (-- OPTIONS of pytest)."""
     host(session, "system_packages", "check", "missing")
     host(session, "engine", "run", "test", "pytest", *session.posargs)
 
@@ -105,7 +107,7 @@ def docker_push(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def docker_run(session: nox.Session) -> None:
-    """Run production as a strict cluster would, with services of its own (-- ARGUMENTS)."""
+    """Run production as a strict cluster would, with its own services (-- ARGUMENTS)."""
     host(session, "engine", "run", "production", *session.posargs)
 
 
@@ -117,13 +119,13 @@ def docker_wheels(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def docker_size(session: nox.Session) -> None:
-    """Measure every stage and compare it with its budget in pyproject.toml."""
+    """Measure the stages that have a budget in pyproject.toml, and compare them with it."""
     host(session, "sizes", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def up(session: nox.Session) -> None:
-    """Develop in a container that reloads on save (-- down, -- logs, any compose command)."""
+    """Develop in a container on the mounted project (-- down, -- logs, any compose command)."""
     host(session, "engine", "up", *session.posargs)
 
 
@@ -155,6 +157,7 @@ def template_update(session: nox.Session) -> None:
     session.run("copier", "update", "--defaults", *session.posargs)
     host(session, "template", "finish")
     host(session, "template", "conflicts")
+    # By another Nox: this one still has the noxfile from before the update.
     session.run(*NOX, "lock", "docker_test", external=True)
 
 
@@ -184,12 +187,12 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-# A job that is ended removes its containers, as one that is interrupted at the keyboard does.
+# A job that is cancelled or loses its terminal removes its containers, as after Ctrl-C.
 SIGNALS = [signal.SIGINT, signal.SIGTERM, *filter(None, [getattr(signal, "SIGHUP", None)])]
 for number in SIGNALS:
     if signal.getsignal(number) != signal.SIG_IGN:
         signal.signal(number, interrupt)
-# For pip and uv, which sessions run themselves.
+# Sets the index for pip and uv, with which sessions install.
 runpy.run_path("docker/host/settings.py")
 # Sessions of your own, which the template never touches.
 if Path("noxfile_local.py").exists():

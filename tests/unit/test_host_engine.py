@@ -44,7 +44,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     monkeypatch.setattr(
         "compose.run", lambda command, name="": made.append(["compose", name, *command])
     )
-    monkeypatch.setattr(engine, "check_lock", lambda: None)
+    monkeypatch.setattr(engine, "ensure_lock", lambda: None)
     return made
 
 
@@ -134,10 +134,10 @@ def test_the_lock_is_checked_once_for_all_stages_of_a_program(
 ) -> None:
     checked: list[str] = []
     monkeypatch.setattr(engine, "facts", checked.append)
-    engine.check_lock.cache_clear()
+    engine.ensure_lock.cache_clear()
     try:
-        engine.check_lock()
-        engine.check_lock()
+        engine.ensure_lock()
+        engine.ensure_lock()
     finally:
-        engine.check_lock.cache_clear()
+        engine.ensure_lock.cache_clear()
     assert len(checked) == 1

@@ -13,7 +13,7 @@ NAMES = (*settings.INDEX, *settings.INDEX.values(), *settings.CERTIFICATES)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Be in an empty folder, on a machine without settings; what is set does not stay."""
     monkeypatch.chdir(tmp_path)
-    for name in (*NAMES, "PIP_ENV", "HOST_UID", "HOST_GID"):
+    for name in (*NAMES, *settings.BUILDS, "PIP_ENV"):
         # Set first, so that it is removed in the end, whatever happens to it in between.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -45,6 +45,17 @@ def test_the_environment_comes_before_a_file(folder: Path, monkeypatch: pytest.M
     settings.apply()
     assert os.environ["PIP_ENV"] == "PIP_INDEX_URL=https://environment/"
     assert (os.environ["HOST_UID"], os.environ["HOST_GID"]) == ("1234", "9")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["PYTHON_IMAGE=a/b:1", "PYTHON_IMAGE='a/b:1'", 'export PYTHON_IMAGE="a/b:1" # ours', "X=1\r"],
+)
+def test_builds_use_the_images_that_compose_reads_in_a_file(folder: Path, line: str) -> None:
+    (folder / ".env").write_text(f"{line}\nPORT=1\nBUILDER_IMAGE=\n")
+    settings.apply()
+    assert os.environ.get("PYTHON_IMAGE") == ("a/b:1" if "PYTHON" in line else None)
+    assert not {"PORT", "BUILDER_IMAGE", "X"} & os.environ.keys()
 
 
 @pytest.mark.parametrize("name", settings.CERTIFICATES)

@@ -1,6 +1,7 @@
 """Build and run the stages of the image, with the settings of this machine.
 
-    python docker/host/engine.py facts FOLDER            what the stages read of the lock, checked
+    python docker/host/engine.py check                   refuse a lock that does not fit
+    python docker/host/engine.py facts FOLDER            write what the stages read of the lock
     python docker/host/engine.py build STAGE [OPTION …]  build and tag a stage (of docker build)
     python docker/host/engine.py run STAGE [ARGUMENT …]  build a stage, run it with its services
     python docker/host/engine.py develop COMMAND …       run a command in the development container
@@ -36,7 +37,7 @@ SPLIT_FACTS = Path(__file__).parent.parent / "image/split_facts.py"
 BUILD_ARGUMENTS = ("PYTHON_IMAGE", "BUILDER_IMAGE", "HOST_UID", "HOST_GID")
 
 
-def asked() -> str:
+def repeated() -> str:
     """Return an option that repeats a step which asks what there is now.
 
     The option --no-cache-filter would empty its cache mounts, too.
@@ -70,7 +71,7 @@ def facts(folder: str) -> None:
 
 # Once is enough for all stages that a program builds.
 @functools.cache
-def check_lock() -> None:
+def ensure_lock() -> None:
     """End the program if the lock does not fit pyproject.toml; make one if there is none."""
     with tempfile.TemporaryDirectory() as folder:
         facts(folder)
@@ -96,14 +97,14 @@ def run_build(stage: str, *options: str) -> None:
 
 def build(stage: str, *options: str) -> None:
     """Build and tag a stage; the old image keeps its tag if that fails."""
-    check_lock()
+    ensure_lock()
     # A builder elsewhere keeps what it builds, where nothing asks for it.
     run_build(stage, "--load", "--tag", f"{name()}:{stage}", *options)
 
 
 def export(stage: str, folder: str, *options: str) -> None:
     """Build a stage and write the files that are in it into a folder."""
-    check_lock()
+    ensure_lock()
     run_build(stage, f"--output={folder}", *options)
 
 
@@ -131,7 +132,7 @@ def develop(*command: str) -> None:
     if re.search(r"^[0-9a-f]{64}$", running, flags=re.MULTILINE):
         compose.run(("exec", service, *command))
     else:
-        check_lock()
+        ensure_lock()
         compose.run(("run", "--rm", service, *command))
 
 
@@ -143,7 +144,7 @@ def up(*command: str) -> None:
     if not command or command[0].startswith("-"):
         command = ("up", *command)
     if command[0] in ("run", "up", "watch"):
-        check_lock()
+        ensure_lock()
     compose.run(command)
 
 
@@ -151,7 +152,7 @@ def lock(*arguments: str) -> None:
     """Write poetry.lock: of these packages new versions, with options of "poetry lock", or anew."""
     command = ["update", "--lock"] if arguments and arguments[0][0] != "-" else ["lock"]
     options = [f"--build-arg=LOCK_COMMAND={' '.join([*command, *arguments])}", "--output=."]
-    run_build("lock", *options, *([asked()] if arguments else []))
+    run_build("lock", *options, *([repeated()] if arguments else []))
 
 
 def push_production(*arguments: str) -> None:
@@ -159,12 +160,13 @@ def push_production(*arguments: str) -> None:
     image = re.fullmatch(r"([^\s@]+):([\w.-]+)", " ".join(arguments))
     if not image:
         sys.exit("Usage: nox -s docker_push -- REPOSITORY:TAG")
-    check_lock()
+    ensure_lock()
     push.push(f"{name()}:production", image[0], build_command("production"))
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "build": build,
+    "check": ensure_lock,
     "develop": develop,
     "facts": facts,
     "lock": lock,

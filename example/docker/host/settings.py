@@ -15,6 +15,8 @@ INDEX = {
     "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
 }
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
+# What builds take of .env; the rest of it is for compose only.
+BUILDS = ("BUILDER_IMAGE", "HOST_GID", "HOST_UID", "PYTHON_IMAGE", *CERTIFICATES)
 
 
 def certificates() -> str | None:
@@ -32,11 +34,13 @@ def apply() -> None:
     os.environ["PIP_ENV"] = "\n".join(f"{name}={value}" for name, value in index.items())
     for name, value in index.items():
         os.environ.setdefault(INDEX[name], value)
+    for name, value in _read(".env", r"^(?:export )?([A-Z_]+)=(.*)$"):
+        # Quotes and a comment mean here what they mean to compose.
+        if name in BUILDS and (text := re.sub(r"\s#.*", "", value).strip().strip("'\"")):
+            os.environ.setdefault(name, text)
     if file := certificates():
         os.environ.setdefault("SSL_CERT_FILE", file)
     if hasattr(os, "getuid"):  # Elsewhere Docker maps the owner.
-        for name, number in _read(".env", r"^(HOST_[UG]ID)=(\d+)$"):
-            os.environ.setdefault(name, number)
         os.environ.setdefault("HOST_UID", str(os.getuid()))
         os.environ.setdefault("HOST_GID", str(os.getgid()))
 

@@ -31,7 +31,7 @@ LONGEST_LIST = 8
 # In the user's cache folder.
 KEPT = "distributions.json"
 UNITS = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
-# Runs inside the image: the size of each distribution, with the bytecode beside its modules.
+# Runs inside the image: the size of each distribution, with the bytecode next to its modules.
 DISTRIBUTIONS = """
 import importlib.metadata, json, os
 from importlib.util import cache_from_source
@@ -162,15 +162,15 @@ def growth(stage: Stage, before: Stage | None) -> list[tuple[str, int]]:
     return [(name, change) for name, change in changes if change > 0]
 
 
-def sized_stages() -> dict[str, str]:
+def budgets_of_stages() -> dict[str, str]:
     """Return the budget of each stage that has one, as pyproject.toml writes it."""
     table: dict[str, str] = engine.project().get("tool", {}).get("seedpod", {}).get("size", {})
     return table
 
 
-def built() -> dict[str, str]:
+def build_stages() -> dict[str, str]:
     """Build the stages to measure, and return the names of their images."""
-    stages = (BASE, *(sized_stages() or ("production",)))
+    stages = (BASE, *(budgets_of_stages() or ("production",)))
     for stage in stages:
         engine.build(stage)
     return {stage: f"{engine.name()}:{stage}" for stage in stages}
@@ -178,7 +178,7 @@ def built() -> dict[str, str]:
 
 def run(images: dict[str, str]) -> bool:
     """Measure and report ``images`` by stage; return whether all are within budget."""
-    budgets = {name: parse_size(value) for name, value in sized_stages().items()}
+    budgets = {name: parse_size(value) for name, value in budgets_of_stages().items()}
     report = read_json(REPORT)
     before = earlier(report)
     last = list(images)[-1]
@@ -214,7 +214,7 @@ def main() -> None:
     with ended_by_errors():
         if not images:
             settings.apply()
-            images = built()
+            images = build_stages()
         with redirect_stdout(report):
             within = run(images)
     print(report.getvalue(), end="")

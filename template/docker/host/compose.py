@@ -37,7 +37,7 @@ COMMAND_SECONDS = 60
 ATTEMPTS = 50
 
 
-def docker(*arguments: str) -> list[str]:
+def docker_lines(*arguments: str) -> list[str]:
     """Return the lines that a docker command prints, none if it fails.
 
     It is out of reach of the keyboard: an interrupted clean-up would leave what it should remove.
@@ -61,7 +61,7 @@ def containers(*labels: str) -> dict[str, tuple[str, str, bool]]:
     """Return containers with all these labels: service, mark, and whether it runs, by number."""
     shown = f'{{{{.ID}}}}\t{{{{.Label "{SERVICE}"}}}}\t{{{{.Label "{RUN}"}}}}\t{{{{.State}}}}'
     filters = [f"--filter=label={label}" for label in labels]
-    lines = docker("ps", "--all", "--no-trunc", f"--format={shown}", *filters)
+    lines = docker_lines("ps", "--all", "--no-trunc", f"--format={shown}", *filters)
     found = (line.split("\t") for line in lines)
     return {
         number: (service, mark, state in ("running", "paused", "restarting"))
@@ -90,7 +90,7 @@ class Shared:
 
     def __init__(self, command: Sequence[str], mark: str) -> None:
         """Ask for what runs before the command starts."""
-        lines = docker("compose", "config", "--format=json")
+        lines = docker_lines("compose", "config", "--format=json")
         model: dict[str, Any] = json.loads("\n".join(lines) or "{}")
         self.name: str = model.get("name", "")
         self.mark = mark if command[0] == "run" else ""
@@ -135,7 +135,7 @@ def stop(project: Own | Shared) -> None:
     limit = [f"-t{STOP_SECONDS}"] if project.volumes else []
     found = project.started(all_=True)
     if found:
-        docker("stop", *limit, *found)
+        docker_lines("stop", *limit, *found)
 
 
 def remove(project: Own | Shared, *, all_: bool) -> None:
@@ -144,12 +144,12 @@ def remove(project: Own | Shared, *, all_: bool) -> None:
     for _ in range(ATTEMPTS):
         left = project.started(all_=all_)
         if left:
-            docker("rm", "--force", "--volumes", *left)
+            docker_lines("rm", "--force", "--volumes", *left)
         elif not containers(f"{PROJECT}={project.name}"):
             of_project = f"--filter=label={PROJECT}={project.name}"
             for kind in ("network", "volume")[: 1 + project.volumes]:
-                for number in docker(kind, "ls", "--quiet", of_project):
-                    docker(kind, "rm", number)
+                for number in docker_lines(kind, "ls", "--quiet", of_project):
+                    docker_lines(kind, "rm", number)
                     left.append(number)
         clear = 0 if left else clear + 1
         # Twice after an interrupt: a request that was on its way ends after its client.

@@ -209,7 +209,7 @@ def main() -> None:
             case ["fix"]:
                 fix_file(engine.exported("system-report", "report.json"))
             case ["lock"] | ["lock", "--check"] as arguments:
-                resolved = engine.exported("system-lock", "resolved.json", engine.asked())
+                resolved = engine.exported("system-lock", "resolved.json", engine.repeated())
                 lock(resolved, compare="--check" in arguments)
             case _:
                 sys.exit(__doc__)
