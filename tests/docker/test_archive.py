@@ -115,6 +115,7 @@ def test_alpine_is_made_from_the_second_way_of_everything(
     with needed_by("alpine"):
         sources.collect(tmp_path / "first")
     lossy.lose_sources()
+    assert len(lossy.lost) == len(sources.read_table(sources.TABLE.read_text()))
     try:
         with needed_by("alpine"):
             image = assembly.stand_in(version, plain, client)
