@@ -6,7 +6,7 @@ set -eu
 UV_CACHE_DIR=/root/.cache/uv/$(cat /metadata/compile-key.txt)
 export UV_CACHE_DIR
 # The hashes decide what is installed, so it does not matter which of several indexes has it.
-online uv pip install --no-deps --index-strategy unsafe-best-match --require-hashes \
-    --requirements /wheels/requirements.txt
+online uv pip install --compile-bytecode --no-deps --index-strategy unsafe-best-match \
+    --require-hashes --requirements /wheels/requirements.txt
 # uv's own, of no use in an image.
 rm -f "${VIRTUAL_ENV:?}/.lock"
