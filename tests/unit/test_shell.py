@@ -232,7 +232,7 @@ def test_uv_has_a_cache_for_each_key_and_checks_the_hash_of_all_that_it_installs
     cache = (tmp_path / "path/uv.cache").read_text()
     assert cache == f"{tmp_path}/uv/debian13-x86_64-0a1b\n"
     arguments = (tmp_path / "path/uv.arguments").read_text()
-    assert arguments.startswith("pip install --no-deps ")
+    assert arguments.startswith("pip install --compile-bytecode --no-deps ")
     assert " --require-hashes " in arguments
     assert arguments.endswith(f" --requirements {tmp_path}/wheels/requirements.txt\n")
 
