@@ -18,7 +18,8 @@ FOLDERS = ("tests/unit", "tests/render", "tests/update", ENGINE)
 SIDE_BY_SIDE = ("--dist=loadfile", "--no-loadscope-reorder")
 NO_PROOFS = ("-m", "not proofs")
 # Only of the whole lane: its floor is in pyproject.toml.
-COVERAGE = "--cov"
+# An option has to follow: a folder would be what is measured, and not what is tested.
+COVERAGE = ("--cov", "--cov-report=term")
 # Tests wait for the network and for other processes: one more than this machine has processors.
 PROCESSES = f"--numprocesses={(os.cpu_count() or 1) + 1}"
 # BuildKit before 0.14 fails now and then in builds side by side ("inconsistent graph state").
@@ -45,11 +46,11 @@ def merge_lane(*arguments: str) -> None:
     if arguments:
         _end(_pytest(*arguments))
     if engine.server_major() >= BUILDS_SIDE_BY_SIDE:
-        _end(_pytest(PROCESSES, *SIDE_BY_SIDE, *NO_PROOFS, COVERAGE, *FOLDERS))
-    without_engine = (COVERAGE, "--cov-report=", "--cov-fail-under=0", *FOLDERS[:-1])
+        _end(_pytest(PROCESSES, *SIDE_BY_SIDE, *NO_PROOFS, *COVERAGE, *FOLDERS))
+    without_engine = (*COVERAGE, "--cov-fail-under=0", *FOLDERS[:-1])
     _end(
         _pytest(PROCESSES, *SIDE_BY_SIDE, *NO_PROOFS, *without_engine),
-        _pytest(*NO_PROOFS, COVERAGE, "--cov-append", ENGINE),
+        _pytest(*NO_PROOFS, *COVERAGE, "--cov-append", ENGINE),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support import SupportError, images, project, waiting
+from support import SupportError, engine, images, project, testing, waiting
 from support.docker import Client
 from support.images import bases, services
 from support.paths import cache, content_key
@@ -257,3 +257,26 @@ def test_waiting_ends_with_the_condition_or_with_the_time() -> None:
 def test_an_address_that_does_not_answer_is_named() -> None:
     with pytest.raises(SupportError, match=r"127\.0\.0\.1:1/ does not answer .* Read the log"):
         waiting.fetch("http://127.0.0.1:1/", 0)
+
+
+@pytest.mark.parametrize("major", [28, 26])
+def test_the_whole_lane_runs_every_folder_and_measures_what_they_cover(
+    monkeypatch: pytest.MonkeyPatch, major: int
+) -> None:
+    """An option that takes a value would take a folder for it."""
+    runs: list[tuple[str, ...]] = []
+
+    def run(*arguments: str) -> int:
+        runs.append(arguments)
+        return 0
+
+    monkeypatch.setattr(testing, "_pytest", run)
+    monkeypatch.setattr(engine, "ensure", Client)
+    monkeypatch.setattr(engine, "server_major", lambda: major)
+    with pytest.raises(SystemExit) as end:
+        testing.merge_lane()
+    assert end.value.code == 0
+    chosen = [part for run in runs for part in run if part.startswith("tests/")]
+    assert tuple(chosen) == testing.FOLDERS
+    for arguments in runs:
+        assert arguments[arguments.index("--cov") + 1].startswith("--")

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from client import Client
@@ -158,6 +159,23 @@ def remove(project: Own | Shared, *, all_: bool) -> None:
         time.sleep(0.1 if all_ else 0)
 
 
+def unlock(name: str) -> None:
+    """Remove the lock of a "watch" that has ended, which compose 2.40 leaves behind.
+
+    It names a process, and refuses the project as soon as another one has that number.
+    https://github.com/docker/compose/blob/v2.40.3/internal/locker/runtime_unix.go
+    """
+    if sys.platform == "win32":  # There, the call below would be an interrupt.
+        return
+    folder = os.environ.get("XDG_RUNTIME_DIR") or os.path.expanduser("~/.docker/docker-compose")
+    file = Path(folder, f"{name}.pid")
+    with suppress(OSError, ValueError):
+        try:
+            os.kill(int(file.read_text()), 0)
+        except ProcessLookupError:
+            file.unlink()
+
+
 def restore_terminal() -> Callable[[], None]:
     """Return a function that gives the terminal back the settings that it has now."""
     if sys.platform != "win32":
@@ -199,6 +217,7 @@ def run(command: Sequence[str], name: str = "") -> None:
                 # A command that succeeds and leaves something running was detached from it.
                 failed = status != 0 or bool(number) or project.volumes
                 remove(project, all_=failed)
+                unlock(project.name)
             with suppress(Exception):
                 restore()
     if status or number:
