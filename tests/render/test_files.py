@@ -56,8 +56,12 @@ ALWAYS = {
     "docker/image/declaration.py",
     "docker/image/elf.py",
     "docker/image/errors.py",
+    "docker/image/extend_ctypes.py",
     "docker/image/install_system.py",
+    "docker/image/installation.py",
     "docker/image/installed_packages.py",
+    "docker/image/library_folders.py",
+    "docker/image/loaded_by_name.py",
     "docker/image/make_wheels.py",
     "docker/image/match_python.py",
     "docker/image/package_managers.py",
@@ -289,7 +293,7 @@ def test_what_an_owner_has_to_read_stays_short(
     assert lines_of(project / "noxfile.py") <= 200
     assert lines_of(project / "pyproject.toml") <= 100
     assert lines_of(project / "Dockerfile") <= 300
-    assert lines_of(*programs) <= 4750
+    assert lines_of(*programs) <= 5050
     assert lines_of(template / "copier.yml") <= 210
 
 

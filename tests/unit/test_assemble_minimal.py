@@ -9,11 +9,12 @@ import stat
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import assemble_minimal
+import installation
 import installed_packages
 import pytest
 from installed_packages import Database
@@ -278,11 +279,65 @@ def test_all_dates_are_one(tmp_path: Path) -> None:
 
 
 def test_users_are_few_and_those_of_the_image(tree: assemble_minimal.Tree) -> None:
-    assemble_minimal.add_users(tree)
+    assemble_minimal.add_users(tree, Path("/"))
     lines = (tree.root / "etc/passwd").read_text().splitlines()
     assert any(line.startswith("root:") for line in lines)
     assert {line.split(":")[0] for line in lines} <= {"root", "nobody", "app"}
     assert set(lines) <= set(Path("/etc/passwd").read_text().splitlines())
+
+
+def test_users_that_an_installation_made_are_kept(
+    tree: assemble_minimal.Tree, tmp_path: Path
+) -> None:
+    """The last line of this system's list was not in the base image's."""
+    lines = Path("/etc/passwd").read_text().splitlines(keepends=True)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("".join(lines[:-1]))
+    shutil.copy("/etc/group", tmp_path / "etc/group")
+    assemble_minimal.add_users(tree, tmp_path)
+    assert lines[-1] in (tree.root / "etc/passwd").read_text().splitlines(keepends=True)
+
+
+def test_scripts_that_cannot_run_are_named_with_the_package_of_their_interpreter(
+    tree: assemble_minimal.Tree,
+    source: Path,
+    database: Database,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A script elsewhere is not run by itself, and Python is in the image."""
+    interpreter = source / "usr/lib/libone.so.1"
+    for name, line in {
+        "bin/one": f"#!{interpreter} -e",
+        "bin/two": f"#! /usr/bin/env {interpreter}",
+        "bin/three": "\x7fELF",
+        "sbin/four": "#!/none/perl",
+        "share/five": "#!/none/perl",
+        "bin/six": f"#!{source}/there",
+    }.items():
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text(f"{line}\n")
+        tree.add(source / name)
+    (source / "there").touch()
+    tree.add(source / "there")
+    assemble_minimal.report_programs_without_interpreter(tree, database)
+    lines = capsys.readouterr().err.splitlines()
+    assert f"one, two need {interpreter}, which is not in this image. " in lines[0]
+    assert lines[0].endswith("Declare one, too, if the application runs them.")
+    assert "two need /usr/bin/env, " in lines[1]
+    assert "four need /none/perl, " in lines[2]
+    assert "Declare a package that has it" in lines[2]
+    assert len(lines) == 3
+
+
+def test_what_an_installation_made_comes_along_but_for_what_nobody_reads(
+    alpine: Path, assemble: Assemble
+) -> None:
+    made = [alpine / "cache/made", Path(sysconfig.get_path("stdlib"), "os.py")]
+    made[0].parent.mkdir()
+    made[0].write_text("by a script")
+    root = assemble(alpine / "venv", "two", made=made)
+    assert (root / made[0].relative_to("/")).read_text() == "by a script"
+    assert not (root / made[1].relative_to("/")).exists()
 
 
 def test_certificates_are_found_where_openssl_looks(
@@ -453,10 +508,14 @@ def alpine(source: Path, library: Path, make_elf: MakeElf, monkeypatch: pytest.M
 def assemble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Assemble:
     """Return a function that runs the program for a list of packages, and returns the root."""
 
-    def assemble(environment: Path, *names: str, exclude: Path = EXCLUDE_LIST) -> Path:
+    def assemble(
+        environment: Path, *names: str, exclude: Path = EXCLUDE_LIST, made: Sequence[Path] = ()
+    ) -> Path:
         packages, root = tmp_path / "packages.json", tmp_path / "assembled"
         packages.write_text(json.dumps({"packages": list(names)}))
-        arguments = [environment, packages, exclude, root]
+        # What an installation makes has tests of its own; here it would be all of this machine.
+        monkeypatch.setattr(installation, "made", lambda _: iter(made))
+        arguments = [environment, packages, exclude, Path("/"), root]
         monkeypatch.setattr(sys, "argv", ["assemble_minimal.py", *map(str, arguments)])
         assemble_minimal.main()
         return root
@@ -497,7 +556,8 @@ def test_what_is_nowhere_is_reported_and_musls_own_names_are_not(
 ) -> None:
     module = make_elf(alpine / "venv/other.so", ["libm.so.6", "libtbb.so.12"])
     assemble(alpine / "venv")
-    assert capsys.readouterr().err == f"{module} needs libtbb.so.12, which is not in this image.\n"
+    line = f"{module} needs libtbb.so.12, which is not in this image. Run nox -s sys_check, "
+    assert capsys.readouterr().err == f"{line}which names its package.\n"
 
 
 def test_what_is_left_out_stands_in_the_file_that_is_named(

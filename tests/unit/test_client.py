@@ -65,6 +65,14 @@ def test_the_explanation_is_the_last_line() -> None:
     assert done.stderr.splitlines()[-1].startswith("The engine's disk is full. ")
 
 
+def test_what_a_build_passed_over_is_the_last_line() -> None:
+    note = "x.so needs libldap.so.2, which is not in this image. Run nox -s sys_check."
+    lines = f"#12 0.531 {note}\\n#12 DONE 0.7s\\n"
+    done = run(*mock(f"sys.stderr.write('{lines}')"))
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-3:] == ["#12 DONE 0.7s", "", note]
+
+
 def test_a_command_that_succeeds_is_not_explained() -> None:
     done = run(*mock("print('x: no space left on device', file=sys.stderr)"))
     assert done.stderr == "a mock\nx: no space left on device\n"

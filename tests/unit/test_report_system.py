@@ -248,6 +248,7 @@ def report(
 ) -> Report:
     """Return a function that runs the program; libgone was there when it was compiled."""
     build = {"libgone9": ["/usr/lib/libgone.so.9"], "libgone-dev": ["/usr/lib/libgone.so"]}
+    build["libnamed1"] = ["/usr/lib/libnamed.so.1"]
     make_dpkg(tmp_path / "build", {name: {} for name in build}, build)
     declaration, output = tmp_path / "declaration.json", tmp_path / "report.json"
     declaration.write_text(json.dumps(DECLARATION))
@@ -287,6 +288,25 @@ def test_a_report_has_the_findings_and_every_library(
         ("unused", "libextra1", None),
     ]
     assert report() == content
+
+
+def test_libraries_that_modules_load_by_name_are_hints_unless_production_has_them(
+    report: Report, environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """liba is there, libgone is a finding, libnamed was there at compilation; each is said once."""
+    monkeypatch.setattr(package_managers, "of_this_image", no_archive)
+    folder = environment / "lib/python3.13/site-packages"
+    names = ("a", "gone", "named", "named", "unknown")
+    calls = "".join(f"find_library({name!r})\n" for name in names)
+    (folder / "loads.py").write_text(calls)
+    (folder / "stray.py").write_text("find_library('stray')\n")
+    info = next(folder.glob("*.dist-info"))
+    with (info / "RECORD").open("a") as record:
+        record.write("loads.py,,\n")
+    assert report()["hints"] == [
+        {"library": "libnamed", "package": "libnamed1", "user": "psycopg-c (loads.py, line 3)"},
+        {"library": "libunknown", "package": None, "user": "psycopg-c (loads.py, line 5)"},
+    ]
 
 
 def test_a_library_that_is_nowhere_is_looked_for_in_the_archive(

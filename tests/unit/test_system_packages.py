@@ -3,7 +3,7 @@
 import re
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,14 @@ def check(
 ) -> Check:
     """Return a function that runs the program on findings and returns what it prints."""
 
-    def check(findings: list[dict[str, Any]], *kinds: str, status: int = 0) -> str:
-        content = {"title": TITLE, "declared": 3, "libraries": [{}, {}], "findings": findings}
+    def check(
+        findings: list[dict[str, Any]],
+        *kinds: str,
+        status: int = 0,
+        hints: Sequence[dict[str, Any]] = (),
+    ) -> str:
+        content = {"title": TITLE, "declared": 3, "libraries": [{}, {}]}
+        content |= {"findings": findings, "hints": hints}
         built = exports({"system-report": ("report.json", content)})
         monkeypatch.setattr(sys, "argv", ["system_packages.py", "check", *kinds])
         code: Any = 0
@@ -98,6 +104,22 @@ def check(
 def test_a_right_declaration_passes_with_the_numbers(check: Check) -> None:
     assert check([]) == "Libraries beyond the base image: 2, from 3 declared packages.\n"
     assert check([], "missing") == check([])
+
+
+def test_what_is_loaded_by_name_is_a_hint_and_no_failure(check: Check) -> None:
+    """A check of certain kinds, as docker_test has it, says nothing of it."""
+    hints = [
+        {"library": "libpq", "package": "libpq5", "user": "psycopg (_pq_ctypes.py, line 27)"},
+        {"library": "libx", "package": None, "user": "other (x.py, line 1)"},
+    ]
+    first, second, _ = check([], hints=hints).splitlines()
+    assert first == (
+        "psycopg (_pq_ctypes.py, line 27) loads libpq by name, which production does not have. If "
+        f"the application uses that, add to [{TITLE}.dependencies]: "
+        'libpq5 = { version = "*", dlopen = true }'
+    )
+    assert "the package that has it = {" in second
+    assert check([], "missing", hints=hints) == check([])
 
 
 @pytest.mark.parametrize("found", [MISSING, NOWHERE, UNUSED, BUILD_ONLY])

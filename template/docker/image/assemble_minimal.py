@@ -1,12 +1,13 @@
 """Assemble the root file system of the minimal runtime: a Python without a distribution around it.
 
-    python3 docker/image/assemble_minimal.py /opt/venv packages.json stdlib-exclude.txt /minimal
+    python3 docker/image/assemble_minimal.py VENV packages.json stdlib-exclude.txt BASE ROOT
 
-It has the interpreter, the standard library as bytecode without what the second list excludes, the
-system packages in the first list with what they depend on, every shared library that one of these
-or anything in the virtual environment needs, certificates, time zones, users, and the package
-database entries of all that, so that scanners see what is there. The virtual environment itself is
-a layer of its own and not copied.
+ROOT gets the interpreter, the standard library as bytecode without what the second list excludes,
+the system packages in the first list with what they depend on and what their installation made
+(BASE is the root file system before that), every shared library that one of these or anything in
+the virtual environment needs, certificates, time zones, users, and the package database entries of
+all that, so that scanners see what is there. The virtual environment itself is a layer of its own
+and not copied.
 """
 
 import calendar
@@ -23,6 +24,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import elf
+import installation
 from installed_packages import Database
 
 # Loaded by the C library at run time, so that no ELF file names it: ending a thread unwinds it.
@@ -38,8 +40,20 @@ DATA = (
     "/etc/os-release",
     "/etc/protocols",
     "/etc/services",
+    "/usr/lib/locale/C.utf8",
     "/usr/share/zoneinfo",
 )
+# An interactive Python edits lines in a terminal that is described (terminfo(5)).
+TERMINALS = (
+    "dumb",
+    "linux",
+    "screen-256color",
+    "tmux-256color",
+    "vt100",
+    "xterm",
+    "xterm-256color",
+)
+TERMINFO = ("/etc/terminfo", "/lib/terminfo", "/usr/lib/terminfo", "/usr/share/terminfo")
 # Second copies of all time zones, for systems that count leap seconds.
 DATA_EXCLUDE = ("/usr/share/zoneinfo/posix", "/usr/share/zoneinfo/right")
 USERS = ("root", "nobody", "app")
@@ -153,12 +167,24 @@ def add_standard_library(tree: Tree, exclude: Iterable[str]) -> None:
             tree.add(path)
 
 
-def add_users(tree: Tree) -> None:
-    """Write /etc/passwd and /etc/group with the few users that a container needs."""
+def add_users(tree: Tree, base: Path) -> None:
+    """Write /etc/passwd and /etc/group with the few users that a container or a package needs."""
     for name in ("passwd", "group"):
         lines = Path("/etc", name).read_text().splitlines(keepends=True)
+        before = base / "etc" / name
         names = (*USERS, "nogroup")
-        tree.write(Path("/etc", name), "".join(x for x in lines if x.split(":")[0] in names))
+        made = set(lines).difference(before.read_text().splitlines(keepends=True))
+        kept = (x for x in lines if x.split(":")[0] in names or x in made)
+        tree.write(Path("/etc", name), "".join(kept))
+
+
+def add_terminals(tree: Tree) -> None:
+    """Add the descriptions of a few terminals, from wherever the base image has them."""
+    for folder in TERMINFO:
+        for name in TERMINALS:
+            path = Path(folder, name[0], name)
+            if path.exists():
+                tree.add(path)
 
 
 def add_certificates(tree: Tree) -> None:
@@ -177,6 +203,36 @@ def add_packages(tree: Tree, database: Database, names: Iterable[str]) -> None:
         for path in database.files(name):
             if not str(path).startswith(UNREAD):
                 tree.add_entry(path)
+
+
+def add_what_installation_made(tree: Tree, base: Path) -> None:
+    """Add what packages made when they were installed: caches, settings, alternatives."""
+    library = sysconfig.get_path("stdlib")
+    for path in installation.made(base):
+        if not str(path).startswith((*UNREAD, library)):
+            tree.add_entry(path)
+
+
+def report_programs_without_interpreter(tree: Tree, database: Database) -> None:
+    """Name the scripts that cannot run here, and the package to declare for them."""
+    lacking: dict[str, list[str]] = {}
+    for path in sorted(tree.copied):
+        if path.parent.name in ("bin", "sbin") and path.is_file():
+            with path.open("rb") as file:
+                line = file.readline(200)
+            words = line[2:].split() if line.startswith(b"#!") else []
+            # What env runs is named behind it.
+            for word in words[: 2 if words and words[0].endswith(b"/env") else 1]:
+                program = Path("/usr/bin", os.fsdecode(word))
+                if not tree.at(Path(os.path.realpath(program))).exists():
+                    lacking.setdefault(str(program), []).append(path.name)
+    for interpreter, names in lacking.items():
+        package = database.owner(Path(interpreter)) or "a package that has it"
+        print(
+            f"{', '.join(names)} need {interpreter}, which is not in this image. "
+            f"Declare {package}, too, if the application runs them.",
+            file=sys.stderr,
+        )
 
 
 def add_package_records(tree: Tree, database: Database) -> None:
@@ -209,7 +265,11 @@ def add_libraries(tree: Tree, environment: Path) -> None:
     linker = elf.Linker.of_this_system([user.path for user in own])
     needed = elf.closure(users, linker)
     for name, needing in needed.missing.items():
-        print(f"{needing[0].path} needs {name}, which is not in this image.", file=sys.stderr)
+        print(
+            f"{needing[0].path} needs {name}, which is not in this image. "
+            "Run nox -s sys_check, which names its package.",
+            file=sys.stderr,
+        )
     unwinder = linker.find(UNWINDER, users[0])
     for path in sorted({*needed.found, *([unwinder] if unwinder else [])}):
         if not path.is_relative_to(environment):
@@ -218,22 +278,27 @@ def add_libraries(tree: Tree, environment: Path) -> None:
 
 def main() -> None:
     """Assemble the runtime for a virtual environment and two lists in a folder."""
-    environment, packages, exclude_list, root = map(Path, sys.argv[1:])
+    environment, packages, exclude_list, base, root = map(Path, sys.argv[1:])
+    declared = json.loads(packages.read_text()).get("packages", ())
     exclude = [x for x in exclude_list.read_text().split("\n") if x and not x.startswith("#")]
     database = Database()
     tree = Tree(root)
     add_standard_library(tree, exclude)
     tree.add(base_interpreter(environment))
-    add_packages(tree, database, json.loads(packages.read_text()).get("packages", ()))
+    add_packages(tree, database, declared)
+    if declared:
+        add_what_installation_made(tree, base)
     add_libraries(tree, environment)
     for name in DATA:
         if os.path.exists(name):
             tree.add(Path(name))
     for name in DATA_EXCLUDE:
         shutil.rmtree(tree.at(Path(name)), ignore_errors=True)
+    add_terminals(tree)
     add_certificates(tree)
-    add_users(tree)
+    add_users(tree, base)
     add_package_records(tree, database)
+    report_programs_without_interpreter(tree, database)
     if tree.at(Path("/etc/ld.so.conf")).exists():
         subprocess.run(["/sbin/ldconfig", "-r", str(root)], check=True)
     tree.at(Path("/tmp")).mkdir(exist_ok=True)

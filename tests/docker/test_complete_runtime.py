@@ -1,0 +1,114 @@
+"""Production is complete: what packages made when they were installed, and what is loaded by name.
+
+Reports of the public, each with the smallest input that shows it.
+"""
+
+import re
+
+import pytest
+
+from support.images import Layout
+from tests.docker.declarations import build_runtimes, declare
+from tests.docker.projects import Made, Make
+
+SETTINGS = """
+[tool.sys.debian13.dependencies]
+graphviz = { version = "*", dlopen = true }
+libblas3 = { version = "*", dlopen = true }
+libpq5 = { version = "*", dlopen = true }
+odbc-postgresql = { version = "*", dlopen = true }
+"""
+DRAW = (
+    "import subprocess\n"
+    "done = subprocess.run(['dot', '-Tsvg'], input=b'digraph { a -> b }', capture_output=True)\n"
+    "print(done.returncode, b'<svg' in done.stdout, done.stderr)"
+)
+USER = (
+    "import getpass, os, pathlib, tempfile\n"
+    "file = tempfile.NamedTemporaryFile()\n"
+    "print(os.getuid(), getpass.getuser(), pathlib.Path.home())"
+)
+
+
+@pytest.fixture(scope="module")
+def loading(make: Make, worker_id: str) -> Made:
+    """Return a project that loads libraries and runs programs by name, built in both runtimes."""
+    project = make(project_name=f"loading-{worker_id}")
+    packages = '    "psycopg>=3.2",\n    "pyodbc>=5",\n'
+    project.edit("pyproject.toml", "dependencies = [\n", f"dependencies = [\n{packages}")
+    declare(project, SETTINGS)
+    project.session("lock")
+    build_runtimes(project)
+    return project
+
+
+def test_a_driver_finds_its_library_by_name(loading: Made, runtime: str) -> None:
+    assert loading.python("import psycopg; print(psycopg.pq.__impl__)", runtime) == "python"
+
+
+def test_a_library_behind_an_alternative_is_found(loading: Made, runtime: str) -> None:
+    """The link is made by update-alternatives, and belongs to no package."""
+    program = (
+        "import ctypes.util\n"
+        "name = ctypes.util.find_library('blas')\n"
+        "print(name, bool(ctypes.CDLL(name).ddot_))"
+    )
+    assert loading.python(program, runtime) == "libblas.so.3 True"
+
+
+def test_drivers_that_are_registered_at_installation_are_known(loading: Made, runtime: str) -> None:
+    drivers = loading.python("import pyodbc; print(sorted(pyodbc.drivers()))", runtime)
+    assert drivers == "['PostgreSQL ANSI', 'PostgreSQL Unicode']"
+
+
+def test_plugins_that_are_registered_at_installation_work(loading: Made, runtime: str) -> None:
+    assert loading.python(DRAW, runtime) == "0 True b''"
+
+
+def test_programs_that_cannot_run_are_named_last(loading: Made) -> None:
+    """With what to declare for them; where the step is repeated, so that it says so."""
+    loading.edit("docker/stdlib-exclude.txt", "antigravity.py\n", "antigravity.py\n# again\n")
+    output = loading.session("docker_prod", "--build-arg=RUNTIME=minimal")
+    said = re.findall(r"^(.+ need \S+, which is not in this image\. .+)$", output, flags=re.M)
+    assert any(re.search(r"gvmap.sh.* need /\S*sh, .*Declare \S+, too, ", line) for line in said)
+    assert said[-1] in output.split("writing image")[-1]
+
+
+@pytest.mark.parametrize("kind", ["minimal", "full"])
+def test_every_user_has_a_name_a_home_and_a_folder_for_temporary_files(
+    built: Make, layout: Layout, kind: str
+) -> None:
+    project = built(layout, runtime=kind)
+    for user in ("12345", "65532"):
+        options = (f"--user={user}", "--tmpfs=/tmp:mode=1777")
+        assert project.python(USER, "production", *options) == f"{user} app /tmp"
+
+
+def test_compose_gives_production_a_folder_for_temporary_files(built: Make) -> None:
+    project = built()
+    run = ("compose", "--profile=production", "run", "--rm", "--no-deps", "--entrypoint=python3")
+    output = project.docker(*run, f"{project.name}-production", "-c", USER)
+    assert output.splitlines()[-1] == "12345 app /tmp"
+
+
+def test_it_knows_the_usual_locale_and_terminals(built: Make, layout: Layout) -> None:
+    options = ("--env=LANG=C.UTF-8", "--env=TERM=xterm-256color")
+    program = (
+        "import curses, locale\n"
+        "locale.setlocale(locale.LC_ALL, '')\n"
+        "curses.setupterm()\n"
+        "print(curses.tigetnum('colors'))"
+    )
+    if layout is Layout.ALPINE:
+        # The base image has no terminals.
+        program = "import locale; locale.setlocale(locale.LC_ALL, ''); print(256)"
+    assert built(layout).python(program, "production", *options) == "256"
+
+
+def test_libraries_are_found_by_name_on_every_base(built: Make, layout: Layout) -> None:
+    for kind in ("minimal", "full"):
+        program = (
+            "import ctypes.util\n"
+            "print(all(ctypes.CDLL(ctypes.util.find_library(x)) for x in ('c', 'ssl', 'z')))"
+        )
+        assert built(layout, runtime=kind).python(program) == "True"
