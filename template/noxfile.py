@@ -88,9 +88,9 @@ def docker_dev(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def docker_test(session: nox.Session) -> None:
-    """Run the tests in the image, with their own services if it has any (-- OPTIONS of pytest)."""
+    """Run the tests on production, with their own services if it has any (-- OPTIONS of pytest)."""
     host(session, "system_packages", "check", "missing")
-    host(session, "engine", "run", "test", "pytest", *session.posargs)
+    host(session, "engine", "test", *session.posargs)
 
 
 @nox.session(venv_backend="none")

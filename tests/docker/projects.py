@@ -140,6 +140,13 @@ def fetch(address: str, seconds: float = 30) -> str:
     return waiting.fetch(address, seconds)
 
 
+def gateway(client: Client) -> str:
+    """Return the address at which containers and builds find this machine."""
+    template = "{{(index .IPAM.Config 0).Gateway}}"
+    inspect = ("network", "inspect", "bridge", "--format", template)
+    return client.run_or_raise("Docker has no network called bridge.", *inspect)
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Wait until a condition holds; it has to."""
     assert waiting.until(condition, seconds), "it did not happen in time"

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ import trustme
 from poetry.repositories.pypi_repository import PyPiRepository
 
 from support.docker import Client
-from tests.docker.projects import Made, program
+from tests.docker.projects import Made, gateway, program
+from tests.docker.wheels import write_wheel
 
 HOST = "index.test"
 PASSWORD = "p&ss$w'rd"
@@ -37,14 +37,7 @@ def index(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("index")
     packages = folder / "packages"
     packages.mkdir()
-    write_wheel(packages)
-    gateway = subprocess.run(
-        ["docker", "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"],
-        env=client.environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    write_wheel(packages, "seedpod_private_greeting", "GREETING = 'from the private index'\n")
     authority = trustme.CA()
     certificate = folder / "server.pem"
     authority.issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(str(certificate))
@@ -67,21 +60,9 @@ def index(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     assert server.stdout is not None
     port = server.stdout.readline().strip()
     address = f"https://user:{QUOTED}@{HOST}:{port}/simple/"
-    yield Index(address, f"--add-host={HOST}:{gateway}", certificates, log)
+    yield Index(address, f"--add-host={HOST}:{gateway(client)}", certificates, log)
     server.terminate()
     server.communicate(timeout=30)
-
-
-def write_wheel(folder: Path) -> None:
-    """Write the wheel of a package that no other index has (PEP 427)."""
-    name, version = "seedpod_private_greeting", "1.0"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    tags = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{name}.py", "GREETING = 'from the private index'\n")
-        wheel.writestr(f"{name}-{version}.dist-info/METADATA", metadata)
-        wheel.writestr(f"{name}-{version}.dist-info/WHEEL", tags)
-        wheel.writestr(f"{name}-{version}.dist-info/RECORD", "")
 
 
 @pytest.fixture(

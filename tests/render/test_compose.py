@@ -20,6 +20,8 @@ from tests.render.questions import Answers, choices, label, load_compose, servic
 
 # The names differ, so that one in the place of the other shows.
 PROJECT, PACKAGE = "corner-shop", "till"
+# For production while it is tested.
+SET_BY_A_SESSION = "${CANDIDATE_TAG:-production}"
 OWN = [PROJECT, f"{PROJECT}-test", f"{PROJECT}-production"]
 ROWS = [
     {"kind": kind, "services": chosen}
@@ -143,7 +145,7 @@ def test_a_test_that_needs_a_service_asks_for_the_variable_that_compose_sets(
 def test_compose_builds_as_nox_does(project: Path, compose: dict[str, Any], own: str) -> None:
     """The same stages under the same tags, with the same arguments and secrets."""
     service = compose["services"][own]
-    stage = service["image"].removeprefix(f"{PROJECT}:")
+    stage = service["image"].removeprefix(f"{PROJECT}:").replace(SET_BY_A_SESSION, "production")
     assert own == (PROJECT if stage == "development" else f"{PROJECT}-{stage}")
     dockerfile = (project / "Dockerfile").read_text(encoding="utf-8")
     stages = re.findall(r"^FROM .* AS (\S+)$", dockerfile, flags=re.MULTILINE)
@@ -156,13 +158,17 @@ def test_compose_builds_as_nox_does(project: Path, compose: dict[str, Any], own:
     assert set(service["build"]["secrets"]) == secrets == compose["secrets"].keys()
 
 
-def test_production_runs_as_a_cluster_runs_it_that_allows_little(compose: dict[str, Any]) -> None:
-    service = compose["services"][f"{PROJECT}-production"]
+@pytest.mark.parametrize("own", [f"{PROJECT}-test", f"{PROJECT}-production"])
+def test_production_and_tests_run_as_in_a_cluster_that_allows_little(
+    compose: dict[str, Any], own: str
+) -> None:
+    service = compose["services"][own]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert int(service["user"].partition(":")[0]) > 0
-    assert not service.keys() & {"cap_add", "privileged", "secrets", "tmpfs", "volumes"}
+    assert service["tmpfs"] == ["/tmp"]
+    assert not service.keys() & {"cap_add", "privileged", "secrets", "volumes"}
 
 
 def test_the_mounts_of_compose_exist_and_do_not_hide_the_environment(
@@ -332,7 +338,7 @@ def test_the_example_of_settings_names_what_compose_reads_and_nothing_else(
     named = set(re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", example(project), flags=re.MULTILINE))
     read = set(re.findall(r"\$\{([A-Z][A-Z_]+)", compose_texts(project)))
     read |= {"COMPOSE_FILE", *addresses(compose, PROJECT)}
-    assert not read - closed_network_settings(project) - named
+    assert not read - closed_network_settings(project) - named - {"CANDIDATE_TAG"}
     assert not named - read
 
 

@@ -53,10 +53,14 @@ ALWAYS = {
     "docker/host/template.py",
     "docker/host/wheels.py",
     "docker/image/assemble_minimal.py",
+    "docker/image/assemble_test.py",
     "docker/image/declaration.py",
     "docker/image/elf.py",
     "docker/image/errors.py",
     "docker/image/extend_ctypes.py",
+    "docker/image/file_tree.py",
+    "docker/image/import_modules.py",
+    "docker/image/install_application.py",
     "docker/image/install_system.py",
     "docker/image/installation.py",
     "docker/image/installed_packages.py",
@@ -65,9 +69,12 @@ ALWAYS = {
     "docker/image/make_wheels.py",
     "docker/image/match_python.py",
     "docker/image/package_managers.py",
+    "docker/image/package_metadata.py",
     "docker/image/poetry_lock.py",
+    "docker/image/project_settings.py",
     "docker/image/report_system.py",
     "docker/image/resolve_system.py",
+    "docker/image/select_sources.py",
     "docker/image/select_system.py",
     "docker/image/select_wheels.py",
     "docker/image/split_facts.py",
@@ -292,8 +299,8 @@ def test_what_an_owner_has_to_read_stays_short(
     assert len(sessions(project)) <= 20
     assert lines_of(project / "noxfile.py") <= 200
     assert lines_of(project / "pyproject.toml") <= 100
-    assert lines_of(project / "Dockerfile") <= 300
-    assert lines_of(*programs) <= 5050
+    assert lines_of(project / "Dockerfile") <= 360
+    assert lines_of(*programs) <= 5850
     assert lines_of(template / "copier.yml") <= 210
 
 

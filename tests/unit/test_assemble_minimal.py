@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import assemble_minimal
+import file_tree
 import installation
 import installed_packages
 import pytest
@@ -27,8 +28,8 @@ EXCLUDE = [x for x in EXCLUDE_LIST.read_text().split("\n") if x and not x.starts
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> assemble_minimal.Tree:
-    return assemble_minimal.Tree(tmp_path / "root")
+def tree(tmp_path: Path) -> file_tree.Tree:
+    return file_tree.Tree(tmp_path / "root")
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_file_keeps_its_content_mode_and_time(tree: assemble_minimal.Tree, source: Path) -> None:
+def test_a_file_keeps_its_content_mode_and_time(tree: file_tree.Tree, source: Path) -> None:
     file = source / "program"
     file.write_text("#!/bin/sh\n")
     file.chmod(0o751)
@@ -52,7 +53,7 @@ def test_a_file_keeps_its_content_mode_and_time(tree: assemble_minimal.Tree, sou
     assert tree.copied == {file}
 
 
-def test_folders_keep_their_modes(tree: assemble_minimal.Tree, source: Path) -> None:
+def test_folders_keep_their_modes(tree: file_tree.Tree, source: Path) -> None:
     file = source / "open/closed/file"
     file.parent.mkdir(parents=True)
     file.touch()
@@ -63,7 +64,7 @@ def test_folders_keep_their_modes(tree: assemble_minimal.Tree, source: Path) -> 
     assert stat.S_IMODE(tree.at(source / "open/closed").stat().st_mode) == 0o710
 
 
-def test_every_link_of_a_chain_is_kept(tree: assemble_minimal.Tree, source: Path) -> None:
+def test_every_link_of_a_chain_is_kept(tree: file_tree.Tree, source: Path) -> None:
     """libx.so -> libx.so.1 -> libx.so.1.2 stays two links and a file."""
     (source / "libx.so.1.2").write_text("library")
     (source / "libx.so.1").symlink_to("libx.so.1.2")
@@ -76,7 +77,7 @@ def test_every_link_of_a_chain_is_kept(tree: assemble_minimal.Tree, source: Path
     assert tree.copied == {source / name for name in ("libx.so", "libx.so.1", "libx.so.1.2")}
 
 
-def test_a_folder_that_is_a_link_stays_one(tree: assemble_minimal.Tree, source: Path) -> None:
+def test_a_folder_that_is_a_link_stays_one(tree: file_tree.Tree, source: Path) -> None:
     """On a system with a merged /usr, /lib is a link, and /lib/x.so is a file below /usr."""
     (source / "usr/lib").mkdir(parents=True)
     (source / "usr/lib/x.so").write_text("library")
@@ -87,7 +88,7 @@ def test_a_folder_that_is_a_link_stays_one(tree: assemble_minimal.Tree, source: 
     assert tree.copied == {source / "usr/lib/x.so"}
 
 
-def test_a_link_with_dots_leads_to_the_same_file(tree: assemble_minimal.Tree, source: Path) -> None:
+def test_a_link_with_dots_leads_to_the_same_file(tree: file_tree.Tree, source: Path) -> None:
     (source / "a/b").mkdir(parents=True)
     (source / "target").write_text("here")
     (source / "a/b/link").symlink_to("../../target")
@@ -96,9 +97,7 @@ def test_a_link_with_dots_leads_to_the_same_file(tree: assemble_minimal.Tree, so
     assert tree.at(source / "target").read_text() == "here"
 
 
-def test_a_folder_is_copied_with_all_that_is_in_it(
-    tree: assemble_minimal.Tree, source: Path
-) -> None:
+def test_a_folder_is_copied_with_all_that_is_in_it(tree: file_tree.Tree, source: Path) -> None:
     (source / "empty").mkdir()
     (source / "folder").mkdir()
     (source / "folder/file").write_text("x")
@@ -109,7 +108,7 @@ def test_a_folder_is_copied_with_all_that_is_in_it(
     assert tree.at(source / "folder/file").read_text() == "x"
 
 
-def test_adding_twice_changes_nothing(tree: assemble_minimal.Tree, source: Path) -> None:
+def test_adding_twice_changes_nothing(tree: file_tree.Tree, source: Path) -> None:
     (source / "file").write_text("first")
     tree.add(source)
     (source / "file").write_text("second")
@@ -117,15 +116,13 @@ def test_adding_twice_changes_nothing(tree: assemble_minimal.Tree, source: Path)
     assert tree.at(source / "file").read_text() == "first"
 
 
-def test_a_link_that_leads_nowhere_is_kept_as_it_is(
-    tree: assemble_minimal.Tree, source: Path
-) -> None:
+def test_a_link_that_leads_nowhere_is_kept_as_it_is(tree: file_tree.Tree, source: Path) -> None:
     (source / "link").symlink_to("nowhere")
     tree.add(source)
     assert tree.at(source / "link").readlink() == Path("nowhere")
 
 
-def test_a_link_to_its_own_folder_ends(tree: assemble_minimal.Tree, source: Path) -> None:
+def test_a_link_to_its_own_folder_ends(tree: file_tree.Tree, source: Path) -> None:
     """Some systems have /usr/share/zoneinfo/posix -> . ."""
     (source / "file").touch()
     (source / "posix").symlink_to(".")
@@ -133,7 +130,7 @@ def test_a_link_to_its_own_folder_ends(tree: assemble_minimal.Tree, source: Path
     assert tree.at(source / "posix").readlink() == Path()
 
 
-def test_a_generated_file_gets_its_folders(tree: assemble_minimal.Tree) -> None:
+def test_a_generated_file_gets_its_folders(tree: file_tree.Tree) -> None:
     tree.write(Path("/etc/deep/file"), "text\n")
     assert (tree.root / "etc/deep/file").read_text() == "text\n"
 
@@ -196,7 +193,7 @@ def test_the_same_library_makes_the_same_files(library: Path, tmp_path: Path) ->
     """Whenever and in whatever order it was unpacked: an image layer is kept."""
     contents = []
     for order in (1, -1):
-        tree = assemble_minimal.Tree(tmp_path / f"root{order}")
+        tree = file_tree.Tree(tmp_path / f"root{order}")
         for date, path in enumerate(sorted(library.rglob("*"))[::order], start=1_000_000_000):
             os.utime(path, (date, date))
         assemble_minimal.add_standard_library(tree, EXCLUDE)
@@ -207,7 +204,7 @@ def test_the_same_library_makes_the_same_files(library: Path, tmp_path: Path) ->
 
 
 def test_modules_are_bytecode_and_everything_else_stays_as_it_is(
-    library: Path, tree: assemble_minimal.Tree
+    library: Path, tree: file_tree.Tree
 ) -> None:
     assemble_minimal.add_standard_library(tree, EXCLUDE)
     folder = tree.at(library)
@@ -221,9 +218,7 @@ def test_modules_are_bytecode_and_everything_else_stays_as_it_is(
     assert (folder / "json/__init__.pyc").read_bytes()[4:8] == b"\x01\0\0\0"
 
 
-def test_a_module_that_is_a_link_is_bytecode_too(
-    library: Path, tree: assemble_minimal.Tree
-) -> None:
+def test_a_module_that_is_a_link_is_bytecode_too(library: Path, tree: file_tree.Tree) -> None:
     """Debian's sitecustomize.py leads to /etc."""
     (library / "sitecustomize.py").symlink_to(library / "testing.py")
     assemble_minimal.add_standard_library(tree, EXCLUDE)
@@ -231,9 +226,9 @@ def test_a_module_that_is_a_link_is_bytecode_too(
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> assemble_minimal.Tree:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> file_tree.Tree:
     """Return a tree with the standard library of this Python."""
-    tree = assemble_minimal.Tree(tmp_path_factory.mktemp("whole") / "root")
+    tree = file_tree.Tree(tmp_path_factory.mktemp("whole") / "root")
     assemble_minimal.add_standard_library(tree, EXCLUDE)
     return tree
 
@@ -257,7 +252,7 @@ print("imported")
 
 
 @pytest.mark.proofs
-def test_the_bytecode_is_a_standard_library(whole: assemble_minimal.Tree) -> None:
+def test_the_bytecode_is_a_standard_library(whole: file_tree.Tree) -> None:
     """Modules come from it and name their source's place; the pruned ones are gone."""
     source = Path(sysconfig.get_path("stdlib"))
     stdlib = whole.at(source)
@@ -273,12 +268,12 @@ def test_all_dates_are_one(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/file").touch()
     (tmp_path / "link").symlink_to("nowhere")
-    assemble_minimal.set_dates(tmp_path)
+    file_tree.set_dates(tmp_path)
     for path in (tmp_path, *tmp_path.rglob("*")):
         assert path.lstat().st_mtime == 315532800, path
 
 
-def test_users_are_few_and_those_of_the_image(tree: assemble_minimal.Tree) -> None:
+def test_users_are_few_and_those_of_the_image(tree: file_tree.Tree) -> None:
     assemble_minimal.add_users(tree, Path("/"))
     lines = (tree.root / "etc/passwd").read_text().splitlines()
     assert any(line.startswith("root:") for line in lines)
@@ -286,9 +281,7 @@ def test_users_are_few_and_those_of_the_image(tree: assemble_minimal.Tree) -> No
     assert set(lines) <= set(Path("/etc/passwd").read_text().splitlines())
 
 
-def test_users_that_an_installation_made_are_kept(
-    tree: assemble_minimal.Tree, tmp_path: Path
-) -> None:
+def test_users_that_an_installation_made_are_kept(tree: file_tree.Tree, tmp_path: Path) -> None:
     """The last line of this system's list was not in the base image's."""
     lines = Path("/etc/passwd").read_text().splitlines(keepends=True)
     (tmp_path / "etc").mkdir()
@@ -299,7 +292,7 @@ def test_users_that_an_installation_made_are_kept(
 
 
 def test_scripts_that_cannot_run_are_named_with_the_package_of_their_interpreter(
-    tree: assemble_minimal.Tree,
+    tree: file_tree.Tree,
     source: Path,
     database: Database,
     capsys: pytest.CaptureFixture[str],
@@ -341,7 +334,7 @@ def test_what_an_installation_made_comes_along_but_for_what_nobody_reads(
 
 
 def test_certificates_are_found_where_openssl_looks(
-    tree: assemble_minimal.Tree, source: Path, monkeypatch: pytest.MonkeyPatch
+    tree: file_tree.Tree, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = source / "ca-certificates.crt"
     bundle.write_text("certificates")
@@ -354,8 +347,23 @@ def test_certificates_are_found_where_openssl_looks(
     assert tree.at(default).readlink() == bundle
 
 
+def test_a_link_to_certificates_that_a_package_brings_is_kept(
+    tree: file_tree.Tree, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, default = source / "ca-certificates.crt", source / "ssl/cert.pem"
+    default.parent.mkdir()
+    bundle.touch()
+    default.symlink_to("../ca-certificates.crt")
+    tree.add(default)
+    monkeypatch.setattr(assemble_minimal, "CERTIFICATES", bundle)
+    paths = SimpleNamespace(openssl_cafile=str(default))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    assemble_minimal.add_certificates(tree)
+    assert tree.at(default).readlink() == Path("../ca-certificates.crt")
+
+
 def test_a_system_without_certificates_has_none_in_the_image(
-    tree: assemble_minimal.Tree, source: Path, monkeypatch: pytest.MonkeyPatch
+    tree: file_tree.Tree, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(assemble_minimal, "CERTIFICATES", source / "none.crt")
     assemble_minimal.add_certificates(tree)
@@ -392,14 +400,14 @@ def database(source: Path, make_dpkg: MakeDpkg, monkeypatch: pytest.MonkeyPatch)
     return Database()
 
 
-def records(tree: assemble_minimal.Tree, database: Database) -> dict[str, str]:
+def records(tree: file_tree.Tree, database: Database) -> dict[str, str]:
     """Return the records that are added to a tree by the names of their packages."""
     assemble_minimal.add_package_records(tree, database)
     return {path.name: path.read_text() for path in tree.root.rglob("status.d/*")}
 
 
 def test_the_owner_of_a_copied_file_is_recorded(
-    tree: assemble_minimal.Tree, source: Path, database: Database
+    tree: file_tree.Tree, source: Path, database: Database
 ) -> None:
     tree.add(source / "lib/libone.so.1")
     assert records(tree, database) == {
@@ -409,14 +417,14 @@ def test_the_owner_of_a_copied_file_is_recorded(
 
 
 def test_a_package_with_an_architecture_in_its_list_is_recorded(
-    tree: assemble_minimal.Tree, source: Path, database: Database
+    tree: file_tree.Tree, source: Path, database: Database
 ) -> None:
     tree.add(source / "usr/lib/libtwo.so")
     assert records(tree, database).keys() == {"two"}
 
 
 def test_the_owner_of_a_link_that_was_not_copied_is_not_recorded(
-    tree: assemble_minimal.Tree, source: Path, database: Database
+    tree: file_tree.Tree, source: Path, database: Database
 ) -> None:
     """libx.so belongs to libx-dev, and only libx.so.1 of libx1 is in the image."""
     tree.add(source / "usr/lib/libone.so.1")
@@ -424,24 +432,22 @@ def test_the_owner_of_a_link_that_was_not_copied_is_not_recorded(
 
 
 def test_no_package_is_recorded_where_no_file_of_one_is(
-    tree: assemble_minimal.Tree, source: Path, database: Database
+    tree: file_tree.Tree, source: Path, database: Database
 ) -> None:
     tree.add(source / "empty/of another")
     assert records(tree, database) == {}
 
 
-def test_a_system_without_a_database_has_no_records(
-    tree: assemble_minimal.Tree, source: Path
-) -> None:
+def test_a_system_without_a_database_has_no_records(tree: file_tree.Tree, source: Path) -> None:
     assemble_minimal.add_package_records(tree, Database(source))
     assert list(tree.root.iterdir()) == []
 
 
 def test_a_declared_package_comes_whole_with_what_it_depends_on(
-    tree: assemble_minimal.Tree, source: Path, database: Database
+    tree: file_tree.Tree, source: Path, database: Database
 ) -> None:
     """Of a folder only the folder: what else is in it belongs to others."""
-    assemble_minimal.add_packages(tree, database, ["two"])
+    file_tree.add_packages(tree, database, ["two"])
     copied = {
         path.relative_to(tree.at(source)).as_posix()
         for path in tree.root.rglob("*")
@@ -453,16 +459,16 @@ def test_a_declared_package_comes_whole_with_what_it_depends_on(
     assert records(tree, database).keys() == {"one", "two"}
 
 
-def test_nothing_declared_adds_nothing(tree: assemble_minimal.Tree, database: Database) -> None:
-    assemble_minimal.add_packages(tree, database, [])
+def test_nothing_declared_adds_nothing(tree: file_tree.Tree, database: Database) -> None:
+    file_tree.add_packages(tree, database, [])
     assert list(tree.root.iterdir()) == []
 
 
 def test_what_nobody_reads_of_a_package_is_left_out(
-    tree: assemble_minimal.Tree, source: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+    tree: file_tree.Tree, source: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assemble_minimal, "UNREAD", (f"{source}/usr/lib/two.",))
-    assemble_minimal.add_packages(tree, database, ["two"])
+    monkeypatch.setattr(file_tree, "UNREAD", (f"{source}/usr/lib/two.",))
+    file_tree.add_packages(tree, database, ["two"])
     assert tree.at(source / "usr/lib/libtwo.so").exists()
     assert not tree.at(source / "usr/lib/two.conf").exists()
 
@@ -592,7 +598,7 @@ def test_the_linkers_cache_is_made_where_there_is_a_list_of_folders_for_it(
 
 @pytest.mark.proofs
 @pytest.mark.skipif(not shutil.which("dpkg-query"), reason="needs dpkg to compare with")
-def test_real_records_are_those_of_the_owners(tree: assemble_minimal.Tree) -> None:
+def test_real_records_are_those_of_the_owners(tree: file_tree.Tree) -> None:
     path = Path("/etc/debian_version")
     tree.add(path)
     assemble_minimal.add_package_records(tree, Database())

@@ -1,5 +1,7 @@
 """docker/host/engine.py makes the commands that build and run a project's stages."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import engine
@@ -14,6 +16,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pyproject.toml").write_text(PYPROJECT)
     (tmp_path / "poetry.lock").touch()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OWN_PACKAGE", "")
     for name in ("BUILD_OPTIONS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
@@ -41,10 +44,13 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     """Return the list that commands are added to in place of being run; the lock is fine."""
     made: Commands = []
     monkeypatch.setattr("client.run", lambda command: made.append([*command]))
-    monkeypatch.setattr(
-        "compose.run", lambda command, name="": made.append(["compose", name, *command])
-    )
-    monkeypatch.setattr(engine, "ensure_lock", lambda: None)
+
+    def compose(*commands: Sequence[str], name: str = "") -> None:
+        made.extend(["compose", name, *command] for command in commands)
+
+    monkeypatch.setattr("compose.run", compose)
+    monkeypatch.setattr(engine, "ensure_lock", lambda: "{}")
+    monkeypatch.setattr(engine, "check", lambda: None)
     return made
 
 
@@ -99,11 +105,27 @@ def test_a_command_goes_to_the_container_that_runs_else_to_one_of_its_own(
 
 
 def test_a_run_has_services_of_its_own(commands: Commands) -> None:
-    engine.run("test", "pytest", "-q")
+    engine.run("production", "--port", "1")
     build, run = commands
-    assert "left-pad:test" in build
-    assert run[1].startswith("left-pad-test-")
-    assert run[2:] == ["run", "--rm", "--service-ports", "left-pad-test", "pytest", "-q"]
+    assert "left-pad:production" in build
+    assert run[1].startswith("left-pad-production-")
+    assert run[2:] == ["run", "--rm", "--service-ports", "left-pad-production", "--port", "1"]
+
+
+def test_production_is_tested_before_it_has_its_tag_and_shares_services_with_the_tests(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANDIDATE_TAG", "")
+    engine.test("-q")
+    production, test, imports, suite = commands
+    assert "left-pad:candidate" in production
+    assert "left-pad:production" not in production
+    assert os.environ["CANDIDATE_TAG"] == "candidate"
+    assert "left-pad:test" in test
+    assert imports[1] == suite[1]
+    assert imports[2:6] == ["run", "--rm", "--entrypoint=python3", "left-pad-production"]
+    assert imports[-2:] == ["left-pad", "{}"]
+    assert suite[2:] == ["run", "--rm", "left-pad-test", "pytest", "-q"]
 
 
 @pytest.mark.parametrize("arguments", [[], ["nothing"], ["build"], ["run"], ["facts"], ["--help"]])
@@ -133,11 +155,37 @@ def test_the_lock_is_checked_once_for_all_stages_of_a_program(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     checked: list[str] = []
-    monkeypatch.setattr(engine, "facts", checked.append)
+
+    def facts(folder: str) -> None:
+        Path(folder, "not-imported.json").write_text("{}")
+        Path(folder, "own-package.txt").write_text("other")
+        checked.append(folder)
+
+    monkeypatch.setattr(engine, "facts", facts)
     engine.ensure_lock.cache_clear()
     try:
-        engine.ensure_lock()
-        engine.ensure_lock()
+        assert engine.ensure_lock() == engine.ensure_lock() == "{}"
+        assert os.environ["OWN_PACKAGE"] == "other"
     finally:
         engine.ensure_lock.cache_clear()
     assert len(checked) == 1
+
+
+@pytest.mark.parametrize("command", ["check", "facts FOLDER"])
+def test_what_cannot_be_installed_for_development_stops_who_installs_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    """Production is not asked about it."""
+
+    def facts(folder: str) -> None:
+        Path(folder).mkdir(exist_ok=True)
+        Path(folder, "not-imported.json").write_text("{}")
+        Path(folder, "own-package.txt").write_text("other")
+        Path(folder, "development.json").write_text('{"refused": "It has no hash. Depend."}')
+
+    monkeypatch.setattr(engine, "facts", facts)
+    with pytest.raises(SystemExit, match=r"^It has no hash\. Depend\.$"):
+        engine.main(command.replace("FOLDER", str(tmp_path / "facts")).split())
+    engine.ensure_lock.cache_clear()
+    assert engine.ensure_lock() == "{}"
+    engine.ensure_lock.cache_clear()

@@ -52,7 +52,7 @@ def test_a_change_that_keeps_the_size_and_one_of_the_mode_count(roots: tuple[Pat
 def test_databases_of_packages_mounts_and_caches_are_apart(roots: tuple[Path, Path]) -> None:
     after = roots[1]
     for name in (
-        *("var/lib/dpkg/status", "opt/venv/x", "var/cache/new", "tmp/new", "proc/1"),
+        *("var/lib/dpkg/status", "opt/venv/x", "var/cache/apt/new", "tmp/new", "proc/1"),
         *("etc/hosts", "etc/resolv.conf", "etc/shadow-"),
     ):
         (after / name).parent.mkdir(parents=True, exist_ok=True)

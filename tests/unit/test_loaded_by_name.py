@@ -22,6 +22,7 @@ def loaded(folder: Path, source: str) -> list[tuple[str, int]]:
         ("ffi.dlopen('libgobject-2.0-0')", "libgobject"),
         ("ctypes.cdll.LoadLibrary('libc.so.6')", "libc"),
         ("find_library('stdc++')", "libstdc++"),
+        ("_dlopen(ffi, 'libgobject-2.0-0', 'gobject-2.0')", "libgobject"),
     ],
 )
 def test_each_way_to_load_a_library_is_known(tmp_path: Path, call: str, library: str) -> None:

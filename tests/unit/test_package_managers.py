@@ -347,6 +347,24 @@ def test_an_installation_leaves_no_copies_of_old_lists(
     assert files == set(kept)
 
 
+def test_an_installation_has_folders_for_manuals_and_leaves_none_that_is_empty(
+    apt: Apt, program: Program, var: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alternatives of Java's packages are links in there, which slim images lack."""
+    manuals = var.parent / "usr/share/man"
+    (manuals / "man8").mkdir(parents=True)
+    program("apt-get", {"install": ""})
+    run = apt._apt
+
+    def install(*arguments: str, show: bool = False) -> str:
+        (manuals / "man1/java.1.gz").symlink_to("/etc/alternatives/java.1.gz")
+        return run(*arguments, show=show)
+
+    monkeypatch.setattr(apt, "_apt", install)
+    apt.install({"liba": "1"})
+    assert {path.name for path in manuals.iterdir()} == {"man1", "man8"}
+
+
 def test_lists_are_fetched_into_the_cache_and_nowhere_else(
     apt: Apt, apk: Apk, program: Program
 ) -> None:

@@ -23,6 +23,8 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from poetry_lock import MAIN, LockError
 
+from tests.unit.locked import joined
+
 LOCKS = Path(__file__).parent / "locks"
 
 # (folder in locks/, groups, extras)
@@ -391,7 +393,7 @@ def test_a_package_without_hashes_is_refused(project: Path) -> None:
     assert f"{lock} has no hashes for certifi==" in refuse(project)
 
 
-@pytest.mark.parametrize("kind", ["git", "url", "file", "directory"])
+@pytest.mark.parametrize("kind", ["git", "file", "directory"])
 def test_a_package_from_elsewhere_than_an_index_is_refused(project: Path, kind: str) -> None:
     """The message names the package and its kind of source; choosing another group avoids it."""
     shutil.copytree(LOCKS / "source", project, dirs_exist_ok=True)
@@ -399,9 +401,44 @@ def test_a_package_from_elsewhere_than_an_index_is_refused(project: Path, kind: 
     lock = project / "poetry.lock"
     edit(lock, 'type = "legacy"\nurl = "https://index.example/simple"\n', source)
     err = refuse(project)
-    assert f"{lock} takes iniconfig from a {kind} source instead of an index. " in err
+    assert f"{lock} takes iniconfig from a {kind} source, which has no hash. Depend " in err
     assert "`nox -s lock`" in err
     assert run(project, ["dev"])
+
+
+URL = "https://files.example/iniconfig-2.0.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize(
+    ("source", "requirement"),
+    [
+        (f'url = "{URL}"', URL),
+        (f'url = "{URL}#sha256=00"', URL),
+        (f'url = "{URL}"\nsubdirectory = "libs/one"', f"{URL}#subdirectory=libs/one"),
+    ],
+)
+def test_a_package_at_an_address_is_taken_from_there_with_its_hash(
+    project: Path, source: str, requirement: str
+) -> None:
+    shutil.copytree(LOCKS / "source", project, dirs_exist_ok=True)
+    lock = project / "poetry.lock"
+    old = 'type = "legacy"\nurl = "https://index.example/simple"\n'
+    edit(lock, old, f'type = "url"\n{source}\n')
+    lines = joined(run(project))
+    [line] = [line for line in lines if line.startswith("iniconfig")]
+    assert line.startswith(f"iniconfig @ {requirement}")
+    assert " --hash=sha256:" in line
+    assert not any(line.startswith("--") for line in lines)
+
+
+def test_a_password_in_an_address_is_refused(project: Path) -> None:
+    shutil.copytree(LOCKS / "source", project, dirs_exist_ok=True)
+    source = 'type = "url"\nurl = "https://user:secret@files.example/x.whl"\n'
+    old = 'type = "legacy"\nurl = "https://index.example/simple"\n'
+    edit(project / "poetry.lock", old, source)
+    err = refuse(project)
+    assert "has a password in the address of iniconfig. Serve it " in err
+    assert "secret@" not in err
 
 
 def test_a_marker_that_cannot_be_read_is_refused(project: Path) -> None:

@@ -343,3 +343,37 @@ def test_a_changed_wheel_stops_the_build(run: Run, output: Path, house: Path, st
         run()
     assert str(error.value.code).startswith("Wheels: one-1.0-py3-none-any.whl in the wheelhouse ")
     assert not output.exists()
+
+
+def test_tests_get_what_development_has_and_production_has_not(
+    run: Run, facts: Path, output: Path
+) -> None:
+    """What production has by a marker that is not true here, it has not."""
+    packages = [
+        *locked('one==1.0 ; sys_platform == "win32"', "two==1.0 ; python_version > '3'"),
+    ]
+    (facts / "main.json").write_text(json.dumps(asdict(Selection([INDEX], packages))))
+    packages = locked("one==1.0", "two==1.0", 'three==1.0 ; sys_platform == "win32"', "four==1.0")
+    (facts / "development.json").write_text(json.dumps(asdict(Selection([INDEX], packages))))
+    run()
+    lines = joined((output / "wheels/test/requirements.txt").read_text())
+    assert lines == [INDEX, f"one==1.0{HASHES}", f"four==1.0{HASHES}"]
+
+
+def test_a_refusal_is_where_those_find_it_who_install_for_development(
+    run: Run, facts: Path, output: Path
+) -> None:
+    main = wheelhouse.read_selection(facts / "main.json")
+    refused = asdict(Selection(main.options, main.packages, "It has no hash. Depend on another."))
+    (facts / "development.json").write_text(json.dumps(refused))
+    run()
+    told = {x.parent.name: x.read_text() for x in (output / "wheels").glob("*/refused.txt")}
+    said = "Wheels: It has no hash. Depend on another.\n"
+    assert told == {"development": said, "test": said}
+
+
+def test_what_has_an_address_is_taken_from_there_unless_its_wheel_is_made() -> None:
+    package = Chosen("one", "1.0", "", ["sha256:aa"], [], "https://files.example/one.zip")
+    wheels = {("one", "1.0"): (Path("one"), "bb")}
+    assert write([package], {})[-1] == "one @ https://files.example/one.zip --hash=sha256:aa"
+    assert write([package], wheels)[-1] == "one==1.0 --hash=sha256:bb"

@@ -218,9 +218,10 @@ def install(shell: list[str], path: str, tmp_path: Path) -> Install:
     folders = {"/root/.cache": tmp_path, "/metadata": tmp_path, "/wheels": tmp_path / "wheels"}
     program = relocated("install_locked.sh", folders, tmp_path / "install-locked")
 
-    def install(status: int = 0) -> int:
+    def install(status: int = 0, *options: str) -> int:
         variables = {"PATH": path, "STATUS": str(status), "VIRTUAL_ENV": str(tmp_path / "venv")}
-        return subprocess.run([*shell, str(program)], env=variables, check=False).returncode
+        command = [*shell, str(program), *options]
+        return subprocess.run(command, env=variables, check=False).returncode
 
     return install
 
@@ -246,6 +247,21 @@ def test_uv_asks_the_index_of_the_build(install: Install, tmp_path: Path) -> Non
 def test_the_lock_of_uv_is_not_left(install: Install, tmp_path: Path) -> None:
     assert install() == 0
     assert [file.name for file in (tmp_path / "venv").iterdir()] == ["module.py"]
+
+
+def test_what_is_refused_is_not_installed(
+    install: Install, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels/refused.txt").write_text("Wheels: It has no hash. Depend on another.\n")
+    assert install() == 1
+    assert capfd.readouterr().err == "Wheels: It has no hash. Depend on another.\n"
+    assert not (tmp_path / "path/uv.arguments").exists()
+
+
+def test_an_option_of_uv_is_passed_on(install: Install, tmp_path: Path) -> None:
+    assert install(0, "--prefix", "/opt/x y") == 0
+    assert (tmp_path / "path/uv.arguments").read_text().endswith(" --prefix /opt/x y\n")
 
 
 @pytest.mark.parametrize("status", [1, 2])

@@ -1,16 +1,12 @@
 """docker/image/split_facts.py gives each stage what it needs: other edits rebuild nothing."""
 
-import email
 import json
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import declaration
 import match_python
@@ -24,21 +20,19 @@ import wheelhouse
 LOCKS = Path(__file__).parent / "locks"
 DOCKERFILE = Path(split_facts.__file__).parent.parent.parent / "Dockerfile.jinja"
 FILES = {
-    "application.txt",
     "development.json",
     "main.json",
+    "not-imported.json",
+    "own-package.txt",
     "pyproject.toml",
     "requirements-development.txt",
     "system.json",
+    "test-programs.json",
     "wheel-settings.json",
 }
-# Sessions install it; nothing in an image reads it.
-ON_THE_HOST = "requirements-development.txt"
-BUILD = """
-[build-system]
-requires = ["poetry-core>=2.2"]
-build-backend = "poetry.core.masonry.api"
-"""
+# Sessions read these; nothing in an image does.
+REQUIREMENTS = "requirements-development.txt"
+ON_THE_HOST = {"not-imported.json", "own-package.txt", REQUIREMENTS}
 
 Split = Callable[[Path], dict[str, str]]
 
@@ -100,7 +94,8 @@ def test_the_stages_find_all_that_they_read_and_read_all_that_is_written(
         named = [output / Path(name).relative_to(f"/{stage}") for name in names]
         assert len(named) > 5
         assert [path for path in named if not path.exists()] == []
-        written = {path for path in output.rglob("*") if path.is_file()} - {facts / ON_THE_HOST}
+        written = {path for path in output.rglob("*") if path.is_file()}
+        written -= {facts / name for name in ON_THE_HOST}
         assert {x for x in written if not any(x.is_relative_to(path) for path in named)} == set()
 
 
@@ -124,7 +119,7 @@ def test_sessions_install_what_the_development_image_has(split: Split, project: 
     files = split(project)
     (project / "development.json").write_text(files["development.json"])
     read = wheelhouse.read_selection(project / "development.json")
-    lines = files[ON_THE_HOST].splitlines()
+    lines = files[REQUIREMENTS].splitlines()
     assert {line.split("==")[0] for line in lines if "==" in line} == names(
         files["development.json"]
     )
@@ -225,16 +220,33 @@ def test_what_to_compile_is_a_fact_of_its_own(split: Split, project: Path) -> No
             "[tool.seedpod]\nwheels = ['lxml']",
             "wheels in [tool.seedpod] is ['lxml']. Write a table, [tool.seedpod.wheels].",
         ),
+        (
+            "[tool.seedpod]\ngroups = ['docs']",
+            "[tool.seedpod] has no use for 'groups'. It takes extras, size, test, wheels.",
+        ),
+        (
+            "[tool.seedpod.test]\nprograms = 'sh'",
+            "programs in [tool.seedpod.test] is 'sh'. Write a list of names like [\"sh\"].",
+        ),
+        (
+            "[tool.seedpod.test]\nnot-imported = ['shop.windows']",
+            "not-imported in [tool.seedpod.test] is ['shop.windows']. "
+            'Write modules with a reason for each, like { "shop.windows" = "Windows only" }.',
+        ),
+        (
+            "[tool.seedpod.test.not-imported]\n'shop.windows' = ''",
+            "not-imported in [tool.seedpod.test] is {'shop.windows': ''}. "
+            'Write modules with a reason for each, like { "shop.windows" = "Windows only" }.',
+        ),
     ],
-    ids=["unknown", "no list", "text", "no names", "no table"],
 )
-def test_settings_of_wheels_that_are_none_are_refused_before_anything_is_built(
+def test_settings_that_are_none_are_refused_before_anything_is_built(
     split: Split, project: Path, settings: str, message: str
 ) -> None:
     edit(project, "[project]", f"{settings}\n\n[project]")
     with pytest.raises(SystemExit) as error:
         split(project)
-    assert error.value.code == f"Wheels: {message}"
+    assert error.value.code == f"Settings: {message}"
     assert not (project.parent / "out").exists()
 
 
@@ -273,136 +285,16 @@ def test_a_project_without_a_lock_is_refused_in_a_sentence(split: Split, project
     assert "nox -s lock" in str(error.value)
 
 
-VALUES: list[Any] = [
-    "plain",
-    "",
-    'quotes " and \' and """',
-    "C:\\path\\new \\u0041",
-    "two\nlines\r\nand\ta tab",
-    "\x00 \x07 \x1b \x7f \x80 \x9f",
-    "Ünï cöde 日本 🌱 \u2028 \ufeff",
-    "[table] # no comment = x",
-    0,
-    -7,
-    2.5,
-    True,
-    [],
-    {},
-    ["a", "b"],
-    [["a"], [1, 2]],
-    [{"include": "pkg", "from": "src"}, {"include": "other"}],
-    {"nested": {"deeper": {"x y": "z", "": 1, 'a"b': [False]}}},
-]
-
-
-@pytest.mark.parametrize("value", VALUES, ids=ascii)
-def test_a_value_written_is_the_value_read(value: Any) -> None:
-    assert tomllib.loads(f"value = {split_facts.toml_value(value)}\n") == {"value": value}
-
-
-@pytest.mark.parametrize("key", ["plain", "with space", 'with "quote"', "ünï", "a.b", "\x7f"])
-def test_a_key_written_is_the_key_read(key: str) -> None:
-    assert tomllib.loads(f"value = {split_facts.toml_value({key: 1})}\n") == {"value": {key: 1}}
-
-
-def test_only_the_tables_of_a_build_are_kept() -> None:
-    pyproject = {
-        "build-system": {"requires": ["poetry-core"]},
-        "dependency-groups": {"dev": ["pytest"]},
-        "project": {"name": "x", "readme": "README.md", "license-files": ["A"], "scripts": {}},
-        "tool": {"poetry": {"packages": [{"include": "x"}]}, "ruff": {}, "seedpod": {}},
-    }
-    assert split_facts.build_metadata(pyproject) == {
-        "build-system": {"requires": ["poetry-core"]},
-        "project": {"name": "x", "license-files": ["A"], "scripts": {}},
-        "tool": {"poetry": {"packages": [{"include": "x"}]}},
-    }
-
-
-WHEEL_PROJECTS = {
-    "every field": """
-[project]
-name = "left-pad"
-version = "1.2.3"
-description = 'It says "hello", Zoë \\ 🌱'
-readme = "README.md"
-requires-python = ">=3.11"
-license = "MIT"
-license-files = ["LICENSE"]
-authors = [{ name = "Zoë O'Neil", email = "zoe@example.com" }]
-keywords = ["one", "two"]
-classifiers = ["Programming Language :: Python :: 3"]
-dependencies = ["click>=8; python_version > '3.4'"]
-
-[project.optional-dependencies]
-colour = ["colorama"]
-
-[project.urls]
-"Home page" = "https://example.com/#top"
-
-[project.scripts]
-left-pad = "left_pad:main"
-
-[project.entry-points."some.plugins"]
-pad = "left_pad:main"
-
-[tool.poetry]
-packages = [{ include = "left_pad", from = "src" }]
-""",
-    "version of poetry": """
-[project]
-name = "left-pad"
-dynamic = ["version"]
-
-[tool.poetry]
-version = "4.5"
-packages = [{ include = "left_pad", from = "src" }]
-""",
-    "readme of poetry": """
-[project]
-name = "left-pad"
-version = "1"
-dynamic = ["readme"]
-
-[tool.poetry]
-readme = "README.md"
-packages = [{ include = "left_pad", from = "src" }]
-""",
-}
-
-
-@pytest.mark.parametrize("text", WHEEL_PROJECTS.values(), ids=WHEEL_PROJECTS.keys())
-def test_the_wheel_is_that_of_the_whole_file_but_for_the_readme(tmp_path: Path, text: str) -> None:
-    """What the stage `application` builds without a README is what the owner would publish."""
-    whole = tmp_path / "whole"
-    (whole / "src/left_pad").mkdir(parents=True)
-    (whole / "src/left_pad/__init__.py").write_text("def main() -> None: ...\n")
-    for name in ("README.md", "LICENSE"):
-        (whole / name).write_text(f"# {name}\n")
-    (whole / "pyproject.toml").write_text(text + BUILD, encoding="utf-8")
-    slim = Path(shutil.copytree(whole, tmp_path / "slim"))
-    build = split_facts.build_metadata(tomllib.loads(text + BUILD))
-    lines = [f"{key} = {split_facts.toml_value(value)}\n" for key, value in build.items()]
-    (slim / "pyproject.toml").write_text("".join(lines), encoding="utf-8")
-    (slim / "README.md").unlink()
-    assert wheel(slim) == wheel(whole)
-
-
-def wheel(project: Path) -> dict[str, Any]:
-    """Build a project's wheel and return what is in it, the description left out."""
-    program = "from poetry.core.masonry.api import build_wheel; print(build_wheel('.'))"
-    built = subprocess.run(
-        [sys.executable, "-c", program], cwd=project, capture_output=True, text=True, check=False
-    )
-    assert built.returncode == 0, built.stderr
-    content: dict[str, Any] = {}
-    with zipfile.ZipFile(project / built.stdout.strip()) as archive:
-        for name in archive.namelist():
-            content[name] = archive.read(name)
-            if name.endswith("/METADATA"):
-                message = email.message_from_bytes(content[name])
-                content[name] = [x for x in message.items() if x[0] != "Description-Content-Type"]
-            if name.endswith("/RECORD"):
-                # It holds the digest of METADATA.
-                del content[name]
-    return content
+def test_main_alone_decides_about_production(split: Split, project: Path) -> None:
+    """What cannot be installed for development is said to whoever installs that."""
+    lock = project / "poetry.lock"
+    text = lock.read_text(encoding="utf-8")
+    begin = text.index('name = "pytest"')
+    end = text.find("\n[[package]]", begin)
+    source = '\n[package.source]\ntype = "git"\nurl = "https://code.example/pytest.git"\n'
+    lock.write_text(f"{text[:end]}{source}{text[end:]}", encoding="utf-8")
+    files = split(project)
+    main, development = (json.loads(files[f"{x}.json"]) for x in ("main", "development"))
+    assert main["refused"] == ""
+    assert "takes pytest from a git source, which has no hash. " in development["refused"]
+    assert development["packages"] == main["packages"]

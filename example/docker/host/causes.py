@@ -7,7 +7,7 @@ tests/unit/test_causes.py of Seedpod's repository has each message as it was met
 
 CAUSES = (
     # What a program of this folder reports, behind BuildKit's time stamp, has both sentences.
-    (r"^(?:#\d+ )?[\d.]+ ((?:System packages|Interpreter|Wheels): .+)$", "{}", ""),
+    (r"^(?:#\d+ )?[\d.]+ ((?:System packages|Interpreter|Package|Settings|Wheels): .+)$", "{}", ""),
     (
         r"fatal error: (\S+\.h(?:pp)?): No such file",
         "A wheel is compiled here, and the header {} is missing.",

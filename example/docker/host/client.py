@@ -23,6 +23,8 @@ from session import NOT_INSTALLED
 KEPT_LINES = 200
 END_SECONDS = 10
 HANGUP = 1
+# What a build found and passed over, behind BuildKit's time stamp.
+NOTE = re.compile(r"^(?:#\d+ )?[\d.]+ (.+, which is not in this image\. .+)$")
 
 
 def explain(lines: Iterable[str]) -> str | None:
@@ -111,8 +113,10 @@ class Client:
         status = self.process.wait()
         # Who inherited its end of the pipe must not keep this program.
         self.reader.join(timeout=5)
-        reason = explain(list(self.last)) if status and not self.received else None
-        if reason:
+        if not status:
+            for found in filter(None, map(NOTE.match, self.last)):
+                print(f"\n{found[1]}", file=sys.stderr)
+        elif not self.received and (reason := explain(list(self.last))):
             print(f"\n{reason}", file=sys.stderr)
         return status if status >= 0 else 128 - status
 

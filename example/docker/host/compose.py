@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -185,11 +185,13 @@ def restore_terminal() -> Callable[[], None]:
     return lambda: None
 
 
-def run(command: Sequence[str], name: str = "") -> None:
-    """Run a compose command, in a project of its own if that has a name.
+def run(*commands: Sequence[str], name: str = "") -> None:
+    """Run compose commands one after the other, in a project of their own if that has a name.
 
-    Ends the program with the command's status if that is not 0.
+    Several share the services that the first one starts. Ends the program with the status of the
+    first that is not 0.
     """
+    *first, command = commands
     mark = f"{os.getpid()}-{time.time_ns()}"
     detached = any(word in DETACHED or _is_short_detach(word) for word in command)
     cleans = command[0] == "watch" or (command[0] == "up" and not detached)
@@ -203,15 +205,20 @@ def run(command: Sequence[str], name: str = "") -> None:
         command = ["run", f"--label={RUN}={mark}", *command[1:]]
     options = [f"--project-name={name}"] if name else []
     restore = restore_terminal()
-    with Client(["docker", "compose", *options, *command]) as client:
+    with ExitStack() as clients:
         status, number = 1, 0
         try:
-            number = client.attend()
-            if number and project:
-                stop(project)
-            if number:
-                client.end(1)
-            status = client.finish()
+            for each in (*first, command):
+                client = clients.enter_context(Client(["docker", "compose", *options, *each]))
+                number = client.attend()
+                if number and project:
+                    stop(project)
+                if number:
+                    client.end(1)
+                status = client.finish()
+                number = client.received[0] if client.received else 0
+                if status or number:
+                    break
         finally:
             if project:
                 # A command that succeeds and leaves something running was detached from it.
@@ -235,7 +242,7 @@ def main() -> None:
         name, command = command[0].partition("=")[2], command[1:]
     if not command:
         sys.exit("Usage: python docker/host/compose.py [--project-name=NAME] COMMAND …")
-    run(command, name)
+    run(command, name=name)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
     python docker/host/engine.py facts FOLDER            write what the stages read of the lock
     python docker/host/engine.py build STAGE [OPTION …]  build and tag a stage (of docker build)
     python docker/host/engine.py run STAGE [ARGUMENT …]  build a stage, run it with its services
+    python docker/host/engine.py test [OPTION …]         import all modules, then run the tests
     python docker/host/engine.py develop COMMAND …       run a command in the development container
     python docker/host/engine.py up [COMMAND …]          any compose command, "up" if none is named
     python docker/host/engine.py lock [ARGUMENT …]       write poetry.lock (packages or options)
@@ -32,9 +33,19 @@ import push
 import settings
 from session import ended_by_errors
 
-SPLIT_FACTS = Path(__file__).parent.parent / "image/split_facts.py"
+IMAGE = Path(__file__).parent.parent / "image"
+SPLIT_FACTS, IMPORT_MODULES = IMAGE / "split_facts.py", IMAGE / "import_modules.py"
+# The tag of production while it is tested: what was shipped last keeps its own.
+CANDIDATE = "candidate"
 # Taken from the environment; what is not set there has its default in the Dockerfile.
-BUILD_ARGUMENTS = ("PYTHON_IMAGE", "BUILDER_IMAGE", "HOST_UID", "HOST_GID")
+BUILD_ARGUMENTS = (
+    "APPLICATION_VERSION",
+    "BUILDER_IMAGE",
+    "HOST_GID",
+    "HOST_UID",
+    "OWN_PACKAGE",
+    "PYTHON_IMAGE",
+)
 
 
 def repeated() -> str:
@@ -62,19 +73,39 @@ def facts(folder: str) -> None:
     """
     if not Path("poetry.lock").exists():
         print("There is no poetry.lock yet: locking first.", file=sys.stderr)
-        lock()
+        write_lock()
     program = [sys.executable, str(SPLIT_FACTS), ".", folder]
     status = subprocess.run(program, check=False).returncode
     if status:
         sys.exit(status)
 
 
+def all_facts(folder: str) -> None:
+    """Write them; ends the program if development, and not production alone, is wrong, too."""
+    facts(folder)
+    text = Path(folder, "development.json").read_text(encoding="utf-8")
+    if refused := json.loads(text)["refused"]:
+        sys.exit(refused)
+
+
+def check() -> None:
+    """End the program if the lock cannot be installed, the development groups included."""
+    with tempfile.TemporaryDirectory() as folder:
+        all_facts(folder)
+
+
 # Once is enough for all stages that a program builds.
 @functools.cache
-def ensure_lock() -> None:
-    """End the program if the lock does not fit pyproject.toml; make one if there is none."""
+def ensure_lock() -> str:
+    """End the program if the lock does not fit pyproject.toml; make one if there is none.
+
+    Out: the modules that production need not import, as JSON.
+    """
     with tempfile.TemporaryDirectory() as folder:
         facts(folder)
+        # Builds of compose have it, too.
+        os.environ["OWN_PACKAGE"] = Path(folder, "own-package.txt").read_text(encoding="utf-8")
+        return Path(folder, "not-imported.json").read_text(encoding="utf-8")
 
 
 def build_command(stage: str, *options: str) -> list[str]:
@@ -95,11 +126,11 @@ def run_build(stage: str, *options: str) -> None:
     client.run(command)
 
 
-def build(stage: str, *options: str) -> None:
-    """Build and tag a stage; the old image keeps its tag if that fails."""
+def build(stage: str, *options: str, tag: str = "") -> None:
+    """Build a stage and tag it, by default with its name; a build that fails moves no tag."""
     ensure_lock()
     # A builder elsewhere keeps what it builds, where nothing asks for it.
-    run_build(stage, "--load", "--tag", f"{name()}:{stage}", *options)
+    run_build(stage, "--load", "--tag", f"{name()}:{tag or stage}", *options)
 
 
 def export(stage: str, folder: str, *options: str) -> None:
@@ -119,9 +150,31 @@ def exported(stage: str, file: str, *options: str) -> dict[str, Any]:
 def run(stage: str, *arguments: str) -> None:
     """Build a stage and run it with services of its own, which are removed in the end."""
     build(stage)
-    # Another run at the same time has services, too.
-    own = f"{name()}-{stage}-{os.getpid()}"
-    compose.run(("run", "--rm", "--service-ports", f"{name()}-{stage}", *arguments), own)
+    command = ("run", "--rm", "--service-ports", f"{name()}-{stage}", *arguments)
+    compose.run(command, name=own_name(stage))
+
+
+def own_name(stage: str) -> str:
+    """Return a name for a run's own services: another run at the same time has some, too."""
+    return f"{name()}-{stage}-{os.getpid()}"
+
+
+def test(*options: str) -> None:
+    """Import every module in production itself, then run the tests on top of it.
+
+    The second image has the same layers below those with what only tests need, which could hide
+    that production lacks something.
+    """
+    exceptions = ensure_lock()
+    build("production", tag=CANDIDATE)
+    build("test")
+    os.environ["CANDIDATE_TAG"] = CANDIDATE
+    program = ("-P", "-c", IMPORT_MODULES.read_text(encoding="utf-8"), name(), exceptions)
+    compose.run(
+        ("run", "--rm", "--entrypoint=python3", f"{name()}-production", *program),
+        ("run", "--rm", f"{name()}-test", "pytest", *options),
+        name=own_name("test"),
+    )
 
 
 def develop(*command: str) -> None:
@@ -148,11 +201,17 @@ def up(*command: str) -> None:
     compose.run(command)
 
 
-def lock(*arguments: str) -> None:
+def write_lock(*arguments: str) -> None:
     """Write poetry.lock: of these packages new versions, with options of "poetry lock", or anew."""
     command = ["update", "--lock"] if arguments and arguments[0][0] != "-" else ["lock"]
     options = [f"--build-arg=LOCK_COMMAND={' '.join([*command, *arguments])}", "--output=."]
     run_build("lock", *options, *([repeated()] if arguments else []))
+
+
+def lock(*arguments: str) -> None:
+    """Write poetry.lock, and end the program if Poetry has locked what no build can install."""
+    write_lock(*arguments)
+    check()
 
 
 def push_production(*arguments: str) -> None:
@@ -164,14 +223,15 @@ def push_production(*arguments: str) -> None:
     push.push(f"{name()}:production", image[0], build_command("production"))
 
 
-COMMANDS: dict[str, Callable[..., None]] = {
+COMMANDS: dict[str, Callable[..., object]] = {
     "build": build,
-    "check": ensure_lock,
+    "check": check,
     "develop": develop,
-    "facts": facts,
+    "facts": all_facts,
     "lock": lock,
     "push": push_production,
     "run": run,
+    "test": test,
     "up": up,
 }
 
@@ -179,7 +239,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def main(arguments: Sequence[str]) -> None:
     """Run the command that the arguments name."""
     command = COMMANDS.get(arguments[0]) if arguments else None
-    if command is None or (command in (build, develop, facts, run) and len(arguments) < 2):
+    if command is None or (command in (build, develop, all_facts, run) and len(arguments) < 2):
         sys.exit(__doc__)
     settings.apply()
     with ended_by_errors():

@@ -57,6 +57,16 @@ def describe(finding: Mapping[str, Any], title: str) -> str:
     )
 
 
+def suggest(hint: Mapping[str, str | None], title: str) -> str:
+    """Return in words that a library is loaded by name, which is no fault as long as it is not."""
+    package = toml_key(hint["package"]) if hint["package"] else "the package that has it"
+    return (
+        f"{hint['user']} loads {hint['library']} by name, which production does not have. If the "
+        f"application uses that, add to [{title}.{RUN}]: "
+        f'{package} = {{ version = "*", dlopen = true }}'
+    )
+
+
 def toml_key(name: str) -> str:
     """Return a key as TOML writes it: in quotes, unless it has letters, digits, _ and - alone."""
     return name if name.replace("-", "").replace("_", "").isalnum() else json.dumps(name)
@@ -67,6 +77,8 @@ def check(report: Mapping[str, Any], *kinds: str) -> None:
     findings = report["findings"]
     for finding in findings:
         print(describe(finding, report["title"]))
+    for hint in () if kinds else report["hints"]:
+        print(suggest(hint, report["title"]))
     if any(finding["kind"] in kinds or not kinds for finding in findings):
         sys.exit(1)
     if not findings:

@@ -57,7 +57,7 @@ def fetch(options: Iterable[str], packages: Iterable[Chosen], output: Path) -> d
         for line in process.stdout:
             if line.startswith(("Collecting ", "Saved ")):
                 seconds.setdefault(name, time.monotonic() - started)
-                started, name = time.monotonic(), line.split()[1].partition("==")[0]
+                started, name = time.monotonic(), re.split("==|@", line.split()[1])[0]
         seconds.setdefault(name, time.monotonic() - started)
         if process.wait():
             raise WheelhouseError("pip could not download the wheels. Fix what it reported.")
@@ -188,6 +188,8 @@ def main() -> None:
     folder = output / plan["tag"]
     folder.mkdir(parents=True)
     with ended_by_errors():
+        if locked.refused:
+            raise WheelhouseError(locked.refused)
         manifest = fill(locked.packages, locked.options, plan, house / plan["tag"], folder)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True))
 

@@ -4,19 +4,21 @@
 
 It runs in production's own root file system. BASE is the one of the base image, whose libraries
 nobody has to declare; BUILD is where the environment was compiled, so that the libraries which its
-files were linked against are there. The report has every library with its package, and the
-findings, which docker/host/system_packages.py prints as sentences.
+files were linked against are there. The report has every library with its package, the findings,
+and hints at libraries that are loaded by name; docker/host/system_packages.py prints sentences.
 """
 
 import importlib.metadata
 import json
 import os
 import sys
+import sysconfig
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import elf
+import loaded_by_name
 import package_managers
 from errors import ended_by_errors
 from installed_packages import Database
@@ -122,6 +124,30 @@ def libraries(
         yield library(name, search(name), users)
 
 
+def hints(
+    environment: Path, there: Collection[str], databases: Iterable[Database]
+) -> Iterator[dict[str, str | None]]:
+    """Yield libraries that modules of the environment load by name, and that are not ``there``.
+
+    In: the file names of the libraries that production has for sure, and the packages in which to
+    look for the others.
+    """
+    owners = {name: package for each in databases for name, package in each.libraries()}
+    distributions, said = _distributions(environment), set()
+    for module in sorted(environment.rglob("*.py")):
+        distribution = distributions.get(str(module))
+        for library, line in loaded_by_name.libraries(module) if distribution else ():
+            known = any(loaded_by_name.fits(library, file) for file in there)
+            if not known and (distribution, library) not in said:
+                said.add((distribution, library))
+                found = sorted(x for x in owners if loaded_by_name.fits(library, x))
+                yield {
+                    "library": library,
+                    "package": owners[found[0]] if found else None,
+                    "user": f"{distribution} ({module.name}, line {line})",
+                }
+
+
 def _distributions(environment: Path) -> dict[str, str]:
     """Return the name of the distribution of every file in the environment."""
     folders = [str(folder) for folder in environment.glob("lib/python3*/site-packages")]
@@ -161,12 +187,17 @@ def main() -> None:
             if library.name not in ignored
         ]
     run = declared["run"]
+    whole = database.closure(run)
+    there = {x.name for x in needed} | {x for x, owner in database.libraries() if owner in whole}
+    python = [elf.interpreter(), *elf.files([Path(sysconfig.get_path("stdlib"))])]
+    there |= {path.name for path in elf.closure(python, elf.Linker.of_this_system([])).found}
     content = {
         "key": declared["key"],
         "title": declared["title"],
         "declared": len(run),
         "findings": [*map(asdict, judge(needed, run, database, build, Database(base).packages))],
         "libraries": [asdict(library) for library in needed if not library.in_base],
+        "hints": [*hints(environment, there, (database, build))],
     }
     report.write_text(json.dumps(content, indent=2))
 

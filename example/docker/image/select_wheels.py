@@ -3,15 +3,16 @@
     /opt/tools/bin/python3 docker/image/select_wheels.py FACTS WHEELHOUSE OUTPUT
 
 In: the folder with what docker/image/split_facts.py wrote, and the wheelhouse, which
-docker/image/make_wheels.py fills. Out: wheel-plan.json; and for production and development a folder
-to install from, which has the wheels of the wheelhouse that it needs and a requirements file that
-takes them for what they are.
+docker/image/make_wheels.py fills. Out: wheel-plan.json; and for production, for the tests (what
+development has and production has not) and for development a folder to install from, which has the
+wheels of the wheelhouse that it needs and a requirements file that takes them for what they are.
 """
 
 import json
 import shutil
 import sys
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.tags import Tag, sys_tags
@@ -23,8 +24,6 @@ from poetry_lock import Chosen, requirement_line
 
 # Where a stage mounts the folder that it installs from.
 INSTALLED_FROM = "/wheels"
-# The folders that stages install from; the last has all that the others have.
-SETS = ("main", "development")
 
 
 def to_compile(
@@ -64,7 +63,7 @@ def requirements(
     for package in packages:
         made = wheels.get((package.name, package.version))
         hashes = [f"sha256:{made[1]}"] if made else package.hashes
-        lines.append(requirement_line(package.requirement, hashes))
+        lines.append(requirement_line(package.release if made else package.requirement, hashes))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -97,8 +96,17 @@ def main() -> None:
     tags = list(sys_tags())
     tag = wheelhouse.platform_tag(tags)
     no_binary = settings["no-binary"]
-    for name in SETS:
-        selection = wheelhouse.read_selection(facts / f"{name}.json")
+    main = wheelhouse.read_selection(facts / "main.json")
+    development = wheelhouse.read_selection(facts / "development.json")
+    shipped = {package.name for package in main.packages}
+    only_there = [package for package in development.packages if package.name not in shipped]
+    sets = {
+        "main": main,
+        "test": replace(development, packages=only_there),
+        # The last has all that the others have.
+        "development": development,
+    }
+    for name, selection in sets.items():
         packages = selection.packages
         with ended_by_errors():
             wheels = wheelhouse.select(packages, house / tag, set(tags), no_binary)
@@ -108,6 +116,9 @@ def main() -> None:
             shutil.copy2(path, installed_from)
         text = requirements(selection.options, packages, wheels, no_binary)
         (installed_from / "requirements.txt").write_text(text, encoding="utf-8")
+        if selection.refused:
+            told = f"{wheelhouse.WheelhouseError.subject}: {selection.refused}\n"
+            (installed_from / "refused.txt").write_text(told, encoding="utf-8")
     source = to_compile(packages, no_binary, set(tags))
     made = {name for name, _ in wheels}
     lacking = [name for name in source if name not in made]

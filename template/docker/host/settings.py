@@ -16,7 +16,7 @@ INDEX = {
 }
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 # What builds take of .env; the rest of it is for compose only.
-BUILDS = ("BUILDER_IMAGE", "HOST_GID", "HOST_UID", "PYTHON_IMAGE", *CERTIFICATES)
+BUILDS = ("APPLICATION_VERSION", "BUILDER_IMAGE", "HOST_GID", "HOST_UID", "PYTHON_IMAGE")
 
 
 def certificates() -> str | None:
@@ -36,7 +36,9 @@ def apply() -> None:
         os.environ.setdefault(INDEX[name], value)
     for name, value in _read(".env", r"^(?:export )?([A-Z_]+)=(.*)$"):
         # Quotes and a comment mean here what they mean to compose.
-        if name in BUILDS and (text := re.sub(r"\s#.*", "", value).strip().strip("'\"")):
+        if name in (*BUILDS, *CERTIFICATES) and (
+            text := re.sub(r"\s#.*", "", value).strip().strip("'\"")
+        ):
             os.environ.setdefault(name, text)
     if file := certificates():
         os.environ.setdefault("SSL_CERT_FILE", file)

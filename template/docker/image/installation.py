@@ -10,11 +10,14 @@ from pathlib import Path
 
 APART = {
     # Mounts of a build.
-    *("/base", "/docker", "/metadata", "/minimal", "/opt/venv"),
+    *("/base", "/docker", "/metadata", "/minimal", "/opt/venv", "/production"),
+    # What other steps of the same stages make.
+    *("/opt/test", "/test"),
     # What engines fill.
     *("/dev", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc", "/run", "/sys", "/tmp"),
     # What package managers keep for themselves, and useradd(8).
-    *("/etc/apk", "/lib/apk", "/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/var/log"),
+    *("/etc/apk", "/lib/apk", "/var/lib/apt", "/var/lib/dpkg", "/var/log"),
+    *(f"/var/cache/{name}" for name in ("apk", "apt", "debconf", "ldconfig", "packages")),
     *(f"/etc/{name}" for name in ("group-", "gshadow", "gshadow-", "passwd-", "shadow", "shadow-")),
     "/root",
 }

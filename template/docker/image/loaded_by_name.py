@@ -10,7 +10,7 @@ from pathlib import Path
 
 CALLS = ("CDLL", "LoadLibrary", "PyDLL", "dlopen", "find_library")
 # Nearly all modules are passed over by this, and not parsed.
-MENTIONED = re.compile(rf"\b(?:{'|'.join(CALLS)})\(".encode())
+MENTIONED = re.compile(rf"(?:{'|'.join(CALLS)})\(".encode())
 # Of "libgobject-2.0.so.0", "gobject-2.0-0" and "gobject" what they have in common.
 NAME = re.compile(r"(?:lib)?([A-Za-z][\w+]*(?:-[A-Za-z][\w+]*)*)[-.\d]*(?:so[.\d]*)?")
 # What only Windows and macOS have.
@@ -35,9 +35,12 @@ def libraries(module: Path) -> Iterator[tuple[str, int]]:
         return
     for node in ast.walk(tree):
         match node:
-            case ast.Call(
-                func=ast.Name(id=called) | ast.Attribute(attr=called),
-                args=[ast.Constant(value=str(text)), *_],
-            ) if called in CALLS and not ELSEWHERE.fullmatch(text):
-                if name := NAME.fullmatch(text):
+            case ast.Call(func=ast.Name(id=called) | ast.Attribute(attr=called), args=args) if (
+                called.endswith(CALLS)
+            ):
+                # Of several names for one library, the first one is Linux's.
+                texts = [x.value for x in args if isinstance(x, ast.Constant)]
+                text = next((x for x in texts if isinstance(x, str)), "")
+                name = NAME.fullmatch(text)
+                if name and not ELSEWHERE.fullmatch(text):
                     yield f"lib{name[1]}", node.lineno

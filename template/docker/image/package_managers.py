@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -155,7 +156,16 @@ class Apt(Manager):
         """Install without recommended packages, and leave no logs and no copies of old lists."""
         quiet = [f"-o=Dir::Log::{log}=" for log in ("History", "Planner", "Terminal")]
         quiet += ["-o=DPkg::Use-Pty=0", "-o=DPkg::Options::=--log=/dev/null"]
+        # Slim images have no folders of manual pages, without which update-alternatives(1) fails in
+        # the scripts of Java, for one (https://bugs.debian.org/863199).
+        folders = [Path(f"/usr/share/man/man{section}") for section in range(1, 9)]
+        new = [folder for folder in folders if not folder.exists()]
+        for folder in new:
+            folder.mkdir(parents=True)
         self._apt("apt-get", "install", *quiet, *_pins(versions), show=True)
+        for folder in new:
+            with suppress(OSError):  # Something is in it.
+                folder.rmdir()
         # The first are from debconf's look into the archives, which knows nothing of the settings.
         old = ("cache/debconf/*-old", "cache/ldconfig/aux-cache", "lib/dpkg/*-old")
         for pattern in ("cache/apt/*.bin", *old):

@@ -51,27 +51,43 @@ class Package:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A package to install where its marker is true; without a marker that is everywhere."""
+    """A package to install where its marker is true; without a marker that is everywhere.
+
+    Its file is at ``url``, or where an index says.
+    """
 
     name: str
     version: str
     marker: str
     hashes: list[str]
     files: list[str]
+    url: str = ""
 
     @property
     def requirement(self) -> str:
         """Return what a requirements file calls the package."""
-        marker = f" ; {self.marker}" if self.marker else ""
-        return f"{self.name}=={self.version}{marker}"
+        return f"{self.name} @ {self.url}{self._condition}" if self.url else self.release
+
+    @property
+    def release(self) -> str:
+        """Return what a requirements file calls the package wherever its file is."""
+        return f"{self.name}=={self.version}{self._condition}"
+
+    @property
+    def _condition(self) -> str:
+        return f" ; {self.marker}" if self.marker else ""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What is to be installed, and the options with which pip and uv find it."""
+    """What is to be installed, and the options with which pip and uv find it.
+
+    ``refused`` says why this is less than what is locked, if it is.
+    """
 
     options: list[str]
     packages: list[Chosen]
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,7 +136,7 @@ def select(
     """Return what some groups and extras of a project install.
 
     LockError for an unknown group or extra, for a marker that cannot be read, and for a package
-    that cannot be installed from an index with its hash checked.
+    that cannot be installed with its hash checked, from an index or an address.
     """
     groups = _known("group", groups, lock.groups)
     extras = _known("extra", extras, lock.extras)
@@ -312,13 +328,16 @@ def _marker(package: Package, groups: Collection[str], extras: Collection[str]) 
 
 
 def _options(lock: Lock, package: Package) -> list[str]:
-    if not package.source:
+    if not package.source or package.source["type"] == "url":
         return []
     kind = package.source["type"]
     if kind != "legacy":
+        remedy = "Depend on a release of it, or by URL on the wheel that `poetry build` makes of it"
+        if kind == "git":
+            remedy = "Depend by URL on the archive of that commit or tag, which has a hash"
         raise LockError(
-            f"{lock.path} takes {package.name} from a {kind} source instead of an index",
-            "Depend on a release of it in pyproject.toml, then run `nox -s lock`",
+            f"{lock.path} takes {package.name} from a {kind} source, which has no hash",
+            f"{remedy}, then run `nox -s lock`",
         )
     url = urlsplit(package.source["url"].rstrip("/"))
     # Credentials reach a build as a secret; here they would end in a layer.
@@ -331,4 +350,17 @@ def _chosen(lock: Lock, package: Package, marker: Marker) -> Chosen:
     if not package.hashes:
         raise LockError(f"{lock.path} has no hashes for {package.name}=={package.version}")
     text = marker if isinstance(marker, str) else ""
-    return Chosen(package.name, package.version, text, package.hashes, package.files)
+    url = _url(lock, package) if package.source.get("type") == "url" else ""
+    return Chosen(package.name, package.version, text, package.hashes, package.files, url)
+
+
+def _url(lock: Lock, package: Package) -> str:
+    url = urlsplit(package.source["url"])
+    if "@" in url.netloc:
+        raise LockError(
+            f"{lock.path} has a password in the address of {package.name}",
+            "Serve it where the network decides who reads it, or from an index, whose password is "
+            "a secret",
+        )
+    folder = package.source.get("subdirectory")
+    return url._replace(fragment=f"subdirectory={folder}" if folder else "").geturl()

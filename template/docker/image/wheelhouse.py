@@ -30,7 +30,7 @@ def read_selection(file: Path) -> Selection:
     content = json.loads(file.read_text(encoding="utf-8"))
     packages = (Chosen(**package) for package in content["packages"])
     applying = [x for x in packages if not x.marker or Marker(x.marker).evaluate()]
-    return Selection(content["options"], applying)
+    return Selection(content["options"], applying, content["refused"])
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:

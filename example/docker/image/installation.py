@@ -1,0 +1,47 @@
+"""What an installation of packages has made: files that no package's list names, too.
+
+A package's scripts make caches, settings and links when it is installed (postinst, triggers,
+update-alternatives(1)). The root file systems before and after show them.
+"""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+APART = {
+    # Mounts of a build.
+    *("/base", "/docker", "/metadata", "/minimal", "/opt/venv", "/production"),
+    # What other steps of the same stages make.
+    *("/opt/test", "/test"),
+    # What engines fill.
+    *("/dev", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc", "/run", "/sys", "/tmp"),
+    # What package managers keep for themselves, and useradd(8).
+    *("/etc/apk", "/lib/apk", "/var/lib/apt", "/var/lib/dpkg", "/var/log"),
+    *(f"/var/cache/{name}" for name in ("apk", "apt", "debconf", "ldconfig", "packages")),
+    *(f"/etc/{name}" for name in ("group-", "gshadow", "gshadow-", "passwd-", "shadow", "shadow-")),
+    "/root",
+}
+
+
+def made(before: Path, root: Path = Path("/")) -> Iterator[Path]:
+    """Yield the files and links below ``root`` that differ from those below ``before``."""
+    waiting = [root]
+    while waiting:
+        for path in sorted(waiting.pop().iterdir()):
+            inside = path.relative_to(root)
+            if str(Path("/", inside)) in APART:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                waiting.append(path)
+            elif (path.is_file() or path.is_symlink()) and _differ(path, before / inside):
+                yield path
+
+
+def _differ(path: Path, old: Path) -> bool:
+    try:
+        now, then = path.lstat(), old.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    if stat.S_ISLNK(now.st_mode) and stat.S_ISLNK(then.st_mode):
+        return path.readlink() != old.readlink()
+    return any(getattr(now, x) != getattr(then, x) for x in ("st_mode", "st_size", "st_mtime_ns"))

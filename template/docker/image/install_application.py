@@ -1,0 +1,138 @@
+"""Install the project's own package into a folder, by the backend that it names (PEP 517).
+
+    cd SOURCES; /opt/tools/bin/python3 docker/image/install_application.py simple|other OUTPUT
+
+Simple is what docker/image/package_metadata.py says. poetry-core is here, pinned, and asks nothing
+of the network. Any other backend is installed for the build, in the versions that [build-system]
+allows. APPLICATION_VERSION is the version for backends that would ask Git, which no build context
+has.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from poetry.core.masonry import api
+
+from errors import ended_by_errors
+from package_metadata import PackageError, is_plain, is_simple
+
+# How backends are told a version: setuptools-scm and hatch-vcs, poetry-dynamic-versioning,
+# pdm-backend, uv-dynamic-versioning.
+VERSIONS = (
+    "SETUPTOOLS_SCM_PRETEND_VERSION",
+    "POETRY_DYNAMIC_VERSIONING_BYPASS",
+    "PDM_BUILD_SCM_VERSION",
+    "UV_DYNAMIC_VERSIONING_BYPASS",
+)
+TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*", re.MULTILINE)
+
+
+def build_plain(output: Path) -> None:
+    """Build with the poetry-core that is here, in this process; PackageError if it refuses."""
+    try:
+        api.build_wheel(str(output))
+    except (OSError, RuntimeError, ValueError) as error:
+        told = " ".join(str(error).split()).removesuffix(".")
+        raise PackageError(f"poetry-core says: {told}. {remedy(told)}.") from error
+
+
+def build_isolated(sources: Path, output: Path, backend: str) -> None:
+    """Build with a backend that is installed for it; PackageError if that fails."""
+    command = ["online", "uv", "build", "--wheel", f"--out-dir={output}", str(sources)]
+    version = os.environ.get("APPLICATION_VERSION")
+    told = dict.fromkeys(VERSIONS, version) if version else {}
+    done = subprocess.run(
+        command,
+        env={**os.environ, **told},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    print(without_tracebacks(done.stdout, sources), flush=True)
+    if done.returncode:
+        said = sentence(done.stdout).removesuffix(".")
+        raise PackageError(f"{backend} says: {said}. {remedy(said)}.")
+
+
+def remedy(said: str) -> str:
+    """Return what to do about what a backend says."""
+    if re.search(r"version control|detect version|\bgit\b", said, flags=re.IGNORECASE):
+        return "Name the version in APPLICATION_VERSION, because no build sees a repository"
+    return (
+        "Correct pyproject.toml, let its files in by a line like !FOLDER/ in .dockerignore, or "
+        "declare in [tool.sys] what building needs"
+    )
+
+
+def without_tracebacks(output: str, sources: Path) -> str:
+    """Return a backend's output without its own frames; those of the owner's script are of use."""
+    return TRACEBACK.sub(lambda found: found[0] if f'File "{sources}' in found[0] else "", output)
+
+
+def sentence(output: str) -> str:
+    """Return what a backend says is wrong, or uv of the backend, out of uv's output."""
+    backend, _, own = output.partition("error: Failed to build")
+    errors = re.findall(r"^(?:[\w.]*[A-Z]\w+|error): .+", backend, flags=re.MULTILINE)
+    causes = re.findall(r"^\s*cause: (.+)", own, flags=re.MULTILINE)
+    return str([*causes[-1:], *errors][-1] if causes or errors else "nothing").strip()
+
+
+def check(output: Path, name: str) -> None:
+    """Raise PackageError for a wheel that has nothing to import."""
+    for wheel in output.glob("*.whl"):
+        with zipfile.ZipFile(wheel) as archive:
+            if not any(entry.endswith((".py", ".so")) for entry in archive.namelist()):
+                raise PackageError(
+                    f"The wheel of {name} has no module. Add its folder to .dockerignore, "
+                    "as !FOLDER/, or correct what [tool] in pyproject.toml says of packages."
+                )
+
+
+def install(wheels: Path, name: str, output: Path) -> None:
+    """Install a wheel into a folder, where it is in the virtual environment."""
+    requirements = wheels / "requirements.txt"
+    requirements.write_text(f"{name}\n")
+    options = ["--compile-bytecode", "--no-cache", "--no-deps", "--no-index"]
+    prefix = Path(f"{output}{os.environ['VIRTUAL_ENV']}")
+    files = (f"--find-links={wheels}", f"--prefix={prefix}", f"--requirements={requirements}")
+    subprocess.run(["uv", "pip", "install", *options, *files], check=True)
+    # uv's own, of no use in an image.
+    (prefix / ".lock").unlink()
+
+
+def main() -> None:
+    """Build and install what is in the working directory."""
+    kind, output, sources = sys.argv[1], Path(sys.argv[2]), Path.cwd()
+    pyproject: dict[str, Any] = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))
+    name = pyproject["project"]["name"]
+    if kind == "simple":
+        # What lets the Dockerfile copy folders that may be missing.
+        for folder in ("", "LICENSES", "src"):
+            Path(folder, "tools.txt").unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder, ended_by_errors():
+        wheels = Path(folder)
+        if kind == "simple" and not is_simple(pyproject):
+            raise PackageError(
+                "The Dockerfile takes poetry-core and a package in src/ by default, and this is "
+                "another. Build with --build-arg OWN_PACKAGE=other, or for compose write "
+                "OWN_PACKAGE=other into .env; sessions of Nox do it by themselves."
+            )
+        if is_plain(pyproject):
+            build_plain(wheels)
+        else:
+            backend = pyproject.get("build-system", {}).get("build-backend", "setuptools")
+            build_isolated(sources, wheels, backend)
+        check(wheels, name)
+        install(wheels, name, output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What pyproject.toml says of the project's own package, and of building it (PEP 517, PEP 621)."""
+
+import json
+import re
+from datetime import date, time
+from typing import Any
+
+from errors import BuildError
+
+POETRY_CORE = "poetry.core.masonry.api"
+# What Poetry writes by itself; any other constraint is uv's to follow.
+TODAY = r"poetry-core(>=2[.\d]*)?(,?<3[.\d]*)?"
+# What the Dockerfile copies for a simple project.
+LICENCE = re.compile(r"(AUTHORS|COPYING|LICENCE|LICENSE|NOTICE)[^/]*|LICENSES/.*")
+# Tools that build nothing: an edit of their tables makes no other wheel.
+UNRELATED = (
+    *("black", "commitizen", "coverage", "isort", "mypy", "nox", "pylint", "pyright", "pytest"),
+    *("ruff", "seedpod", "sys", "tox"),
+)
+
+
+class PackageError(BuildError):
+    """A project of which no wheel can be made as it is."""
+
+    subject = "Package"
+
+
+def is_plain(pyproject: dict[str, Any]) -> bool:
+    """Tell whether poetry-core of today alone builds the project, without a script of its own."""
+    system = pyproject.get("build-system", {})
+    alone = re.fullmatch(TODAY, "".join("|".join(system.get("requires", [])).split()))
+    script = pyproject.get("tool", {}).get("poetry", {}).get("build")
+    return bool(alone) and system.get("build-backend") == POETRY_CORE and not script
+
+
+def is_simple(pyproject: dict[str, Any]) -> bool:
+    """Tell whether a plain project has what it packs in src/, and licences beside it."""
+    project, poetry = pyproject["project"], pyproject.get("tool", {}).get("poetry", {})
+    packages = [x for x in poetry.get("packages", []) if "wheel" in x.get("format", "wheel")]
+    licences = [*project.get("license-files", [])]
+    if isinstance(project.get("license"), dict):
+        licences += filter(None, [project["license"].get("file")])
+    return (
+        is_plain(pyproject)
+        and bool(packages)
+        and all(package.get("from") == "src" for package in packages)
+        and not poetry.get("include")
+        and not any(isinstance(x, dict) for x in poetry.get("scripts", {}).values())
+        and all(LICENCE.fullmatch(name) for name in licences)
+    )
+
+
+def build_part(pyproject: dict[str, Any]) -> str:
+    """Return, as TOML, the part of pyproject.toml that decides what the project's wheel is."""
+    project, tools = pyproject["project"], pyproject.get("tool", {})
+    if is_plain(pyproject):
+        # The README is the package's description on an index; in an image nobody reads it.
+        poetry = {key: x for key, x in tools.get("poetry", {}).items() if key != "readme"}
+        project = {key: value for key, value in project.items() if key != "readme"}
+        tools = {"poetry": poetry}
+    kept = {"build-system": pyproject.get("build-system"), "project": project}
+    kept["tool"] = {key: value for key, value in tools.items() if key not in UNRELATED}
+    return "".join(f"{key} = {toml_value(x)}\n" for key, x in kept.items() if x is not None)
+
+
+def toml_value(value: Any) -> str:
+    """Return ``value`` as TOML, tables inline (https://toml.io/en/v1.0.0#inline-table).
+
+    JSON's strings, numbers and booleans are TOML's, too.
+    """
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(key)} = {toml_value(item)}" for key, item in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    # U+007F is the one character that JSON leaves as it is and TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

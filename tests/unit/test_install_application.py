@@ -1,0 +1,214 @@
+"""docker/image/install_application.py installs the own package, or says what a backend refuses."""
+
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import install_application
+import pytest
+
+PLAIN = """
+[project]
+name = "shop"
+version = "1.0"
+[build-system]
+requires = ["poetry-core>=2"]
+build-backend = "poetry.core.masonry.api"
+[tool.poetry]
+packages = [{ include = "shop", from = "src" }]
+"""
+# In the place of "online uv build": it notes how it was called, and makes a wheel or none.
+STAND_IN = """#!{python}
+import os, sys, zipfile
+from pathlib import Path
+names = {names!r}
+Path({notes!r}).write_text(str([sys.argv[1:], {{x: os.environ.get(x) for x in names}}]))
+print(os.environ.get("SAYS", ""), file=sys.stderr)
+out = next(x for x in sys.argv if x.startswith("--out-dir=")).partition("=")[2]
+if os.environ.get("MAKES"):
+    with zipfile.ZipFile(Path(out, "shop-1.0-py3-none-any.whl"), "w") as archive:
+        archive.writestr(os.environ["MAKES"], "")
+sys.exit(0 if os.environ.get("MAKES") else 2)
+"""
+Build = Callable[..., Path]
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    """Return a function that builds a project and returns the folder of the wheel."""
+
+    def build(pyproject: str, kind: str = "other") -> Path:
+        sources, output = tmp_path / "sources", tmp_path / "wheel"
+        (sources / "src/shop").mkdir(parents=True, exist_ok=True)
+        (sources / "src/shop/__init__.py").touch()
+        (sources / "LICENCE").touch()
+        (sources / "pyproject.toml").write_text(pyproject)
+        monkeypatch.setattr(sys, "argv", ["", kind, str(output)])
+        monkeypatch.chdir(sources)
+        monkeypatch.setattr(
+            install_application,
+            "install",
+            lambda wheels, name, to: shutil.copytree(wheels, to / name),
+        )
+        install_application.main()
+        return output
+
+    return build
+
+
+@pytest.fixture
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a stand-in for uv first on the path; return the file where it notes its calls."""
+    file, program = tmp_path / "notes", tmp_path / "bin/online"
+    program.parent.mkdir()
+    text = STAND_IN.format(
+        python=sys.executable, names=install_application.VERSIONS, notes=str(file)
+    )
+    program.write_text(text)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    monkeypatch.setenv("MAKES", "shop/__init__.py")
+    return file
+
+
+def test_poetry_core_builds_without_a_network(build: Build, notes: Path) -> None:
+    output = build(PLAIN)
+    [wheel] = (output / "shop").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert {"shop/__init__.py", "shop-1.0.dist-info/licenses/LICENCE"} < {*archive.namelist()}
+    assert not notes.exists()
+
+
+def test_another_way_than_the_dockerfiles_is_asked_for(build: Build) -> None:
+    with pytest.raises(SystemExit, match=r"^Package: .* --build-arg OWN_PACKAGE=other, or"):
+        build(PLAIN.replace("poetry.core.masonry.api", "hatchling.build"), "simple")
+
+
+def test_a_simple_project_has_what_let_its_folders_be_copied_no_more(
+    build: Build, tmp_path: Path
+) -> None:
+    for folder in ("src", "LICENSES"):
+        (tmp_path / "sources" / folder).mkdir(parents=True)
+        (tmp_path / "sources" / folder / "tools.txt").touch()
+    [wheel] = (build(PLAIN, "simple") / "shop").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert not [name for name in archive.namelist() if "tools.txt" in name]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"poetry-core>=2"', '"poetry-core<2"'),
+        ('"poetry-core>=2"', '"poetry-core", "cython"'),
+        ("poetry.core.masonry.api", "hatchling.build"),
+        ("[tool.poetry]", '[tool.poetry]\nbuild = "build.py"'),
+    ],
+)
+def test_anything_else_is_installed_for_the_build(
+    build: Build, notes: Path, old: str, new: str
+) -> None:
+    build(PLAIN.replace(old, new))
+    assert notes.read_text().startswith("[['uv', 'build', '--wheel', ")
+
+
+def test_a_version_is_told_to_every_backend_that_would_ask_git(
+    build: Build, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APPLICATION_VERSION", "4.5")
+    build(PLAIN.replace("poetry.core.masonry.api", "hatchling.build"))
+    assert notes.read_text().count("'4.5'") == len(install_application.VERSIONS)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("[tool.poetry]", "[tool.poetry]\npackage-mode = false", "is not possible in non-package"),
+        ('include = "shop"', 'include = "shops"', "shops does not contain any element"),
+        ('version = "1.0"', "", "version"),
+    ],
+)
+def test_what_poetry_core_refuses_it_says_itself(
+    build: Build, old: str, new: str, told: str
+) -> None:
+    with pytest.raises(SystemExit) as error:
+        build(PLAIN.replace(old, new))
+    assert str(error.value).startswith("Package: poetry-core says: ")
+    assert told in str(error.value)
+    assert ". Correct pyproject.toml, let its files in by a line" in str(error.value)
+
+
+def test_tracebacks_are_shown_of_the_owners_script_alone() -> None:
+    frames = (
+        'Traceback (most recent call last):\n  File "{}", line 1, in <module>\n    x()\n    ~^^\n'
+    )
+    error = "ValueError: no\n"
+    output = f"begins\n{frames.format('/cache/hatchling/build.py')}{error}ends\n"
+    shown = install_application.without_tracebacks(output, Path("/build"))
+    assert shown == f"begins\n{error}ends\n"
+    output = f"begins\n{frames.format('/build/build.py')}{error}ends\n"
+    assert install_application.without_tracebacks(output, Path("/build")) == output
+
+
+UV = """error: Failed to build `/build`
+  cause: {}
+  cause: {}
+
+hint: Build failures usually indicate a problem with the package or the build environment
+"""
+FAILED = UV.format("The build backend returned an error", "Call to `hatchling.build` failed")
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "remedy"),
+    [
+        (
+            f"Traceback:\n  File x\nValueError: Unable to find a folder.\n\nMore.\n{FAILED}",
+            "ValueError: Unable to find a folder",
+            "Correct pyproject.toml, let its files in",
+        ),
+        (
+            f"gcc -c x.c\nerror: command 'gcc' failed: No such file or directory\n{FAILED}",
+            "error: command 'gcc' failed: No such file or directory",
+            "Correct pyproject.toml, let its files in",
+        ),
+        (
+            f"LookupError: setuptools-scm was unable to detect version for /build.\n{FAILED}",
+            "LookupError: setuptools-scm was unable to detect version for /build",
+            "Name the version in APPLICATION_VERSION",
+        ),
+        (
+            f"RuntimeError: Unable to detect version control system. Not installed: X.\n{FAILED}",
+            "RuntimeError: Unable to detect version control system. Not installed: X",
+            "Name the version in APPLICATION_VERSION",
+        ),
+        (
+            UV.format(
+                "No solution found when resolving", "hatchling was not found in the registry"
+            ),
+            "hatchling was not found in the registry",
+            "Correct pyproject.toml, let its files in",
+        ),
+        ("", "nothing", "Correct pyproject.toml, let its files in"),
+    ],
+)
+@pytest.mark.usefixtures("notes")
+def test_what_a_backend_refuses_it_says_itself(
+    build: Build, monkeypatch: pytest.MonkeyPatch, said: str, told: str, remedy: str
+) -> None:
+    """As uv 0.13 prints it."""
+    monkeypatch.setenv("MAKES", "")
+    monkeypatch.setenv("SAYS", said)
+    with pytest.raises(SystemExit) as error:
+        build(PLAIN.replace("poetry.core.masonry.api", "hatchling.build"))
+    assert str(error.value).startswith(f"Package: hatchling.build says: {told}. {remedy}")
+
+
+def test_a_wheel_without_a_module_is_refused(
+    build: Build, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As setuptools makes one of a folder that the build context lacks."""
+    monkeypatch.setenv("MAKES", "shop-1.0.dist-info/METADATA")
+    with pytest.raises(SystemExit, match=r"^Package: The wheel of shop has no module\. Add "):
+        build(PLAIN.replace("poetry.core.masonry.api", "setuptools.build_meta"))
