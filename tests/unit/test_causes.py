@@ -234,6 +234,11 @@ MESSAGES = [
         "The package index refuses or lacks https://index.example/simple/click/.",
     ),
     (
+        "#14 1.5 Resolving dependencies...\n#14 1.6 \n"
+        "#14 1.6 Path /libs/shared for shared does not exist",
+        "Poetry locks where the folder of shared is not, because it is outside of the build.",
+    ),
+    (
         "ERROR: failed to stat /etc/none.pem: stat /etc/none.pem: no such file or directory",
         "The file /etc/none.pem does not exist.",
     ),

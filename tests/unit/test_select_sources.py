@@ -21,6 +21,7 @@ def context(tmp_path: Path) -> Path:
         *(".wheels/one.whl", "docker/image/elf.py", "poetry.lock", "pyproject.toml", "sys.lock"),
         *("LICENSE", "LICENSES/MIT.txt", "README.md", "app/__init__.py", "data/one.txt"),
         *("src/shop/__init__.py", "src/shop/Grüße an alle.txt", "tests/test_shop.py"),
+        *("app/__pycache__/x.pyc", "app/x.pyo"),
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)

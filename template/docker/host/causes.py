@@ -104,6 +104,11 @@ CAUSES = (
         "Check PIP_INDEX_URL with its user and password, in the environment or in pip.env.",
     ),
     (
+        r"Path \S+ for (\S+) does not exist",
+        "Poetry locks where the folder of {} is not, because it is outside of the build.",
+        "Depend on a release of it, or by URL on the wheel that poetry build makes of it.",
+    ),
+    (
         r"failed to stat (\S+?):",
         "The file {} does not exist.",
         "Correct SSL_CERT_FILE, or unset it.",

@@ -89,7 +89,9 @@ def select(context: Path, pyproject: dict[str, Any], output: Path) -> None:
         if path.name in APART or not wanted:
             continue
         if path.is_dir() and not path.is_symlink():
-            shutil.copytree(path, output / path.name, symlinks=True)
+            # A line of .dockerignore that lets a folder in lets its bytecode in, too.
+            ignored = shutil.ignore_patterns("__pycache__", "*.py[co]")
+            shutil.copytree(path, output / path.name, symlinks=True, ignore=ignored)
         else:
             shutil.copy2(path, output, follow_symlinks=False)
     for field, text in named:
