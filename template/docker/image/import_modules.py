@@ -16,7 +16,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import Distribution, EntryPoint, distribution
 from pathlib import Path
@@ -44,7 +44,7 @@ def modules(project: Distribution) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def is_within(name: str, packages: Mapping[str, str]) -> bool:
+def is_within(name: str, packages: Iterable[str]) -> bool:
     """Tell whether a module, or a package that it is in, is one of these."""
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
@@ -127,7 +127,7 @@ def explain(name: str, error: BaseException, own: Mapping[str, Path]) -> str:
 def problems(project: Distribution, exceptions: Mapping[str, str]) -> Iterator[str]:
     """Yield in words what cannot be imported, and what to do about it."""
     own, entries = modules(project), tuple(project.entry_points)
-    unused = {name for name in exceptions if not any(is_within(x, {name: ""}) for x in own)}
+    unused = {name for name in exceptions if not any(is_within(x, [name]) for x in own)}
     wanted = {name: path for name, path in own.items() if not is_within(name, exceptions)}
     failed = attempt(wanted, entries)
     # A framework like Django has its modules imported after the one that sets it up.
@@ -138,7 +138,7 @@ def problems(project: Distribution, exceptions: Mapping[str, str]) -> Iterator[s
         elif path.suffix == ".py":
             for absent, line in missing(name, path):
                 if is_within(absent, exceptions):
-                    unused -= {x for x in exceptions if is_within(absent, {x: ""})}
+                    unused -= {x for x in exceptions if is_within(absent, [x])}
                     continue
                 yield (
                     f"{name} imports {absent} in line {line}, which production does not have. "
