@@ -169,7 +169,7 @@ def install_locked(session: nox.Session) -> None:
     strategy = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
     requirements = f"{facts}/requirements-development.txt"
     session.install("--require-hashes", "--requirement", requirements, env=strategy)
-    session.install("--no-deps", "--editable", ".")
+    session.install("--no-deps", "--requirement", f"{facts}/requirements-own.txt")
 
 
 def host(session: nox.Session, program: str, *arguments: str) -> None:

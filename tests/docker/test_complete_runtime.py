@@ -9,7 +9,7 @@ import pytest
 
 from support.images import Layout
 from tests.docker.declarations import build_runtimes, declare
-from tests.docker.projects import Made, Make
+from tests.docker.projects import Made, Make, Twin
 
 SETTINGS = """
 [tool.sys.debian13.dependencies]
@@ -17,7 +17,27 @@ graphviz = { version = "*", dlopen = true }
 libblas3 = { version = "*", dlopen = true }
 libodbc2 = "*"
 libpq5 = { version = "*", dlopen = true }
+libzbar0t64 = { version = "*", dlopen = true }
 odbc-postgresql = { version = "*", dlopen = true }
+"""
+# What loads these by name: modules of the project, and its tests.
+MODULES = {
+    "blas": "from ctypes import CDLL, util\n\nCDLL(util.find_library('blas')).ddot_\n",
+    "database": "import psycopg\n",
+    "barcodes": "from pyzbar import pyzbar\n",
+}
+SUITE = """
+import subprocess
+
+import pyodbc
+
+
+def test_drawing() -> None:
+    subprocess.run(["dot", "-V"], check=True)
+
+
+def test_driver() -> None:
+    assert "PostgreSQL Unicode" in pyodbc.drivers()
 """
 DRAW = (
     "import subprocess\n"
@@ -35,7 +55,7 @@ USER = (
 def loading(make: Make, worker_id: str) -> Made:
     """Return a project that loads libraries and runs programs by name, built in both runtimes."""
     project = make(project_name=f"loading-{worker_id}")
-    packages = '    "psycopg>=3.2",\n    "pyodbc>=5",\n'
+    packages = '    "psycopg>=3.2",\n    "pyodbc>=5",\n    "pyzbar>=0.1.9",\n'
     project.edit("pyproject.toml", "dependencies = [\n", f"dependencies = [\n{packages}")
     declare(project, SETTINGS)
     project.session("lock")
@@ -45,6 +65,11 @@ def loading(make: Make, worker_id: str) -> Made:
 
 def test_a_driver_finds_its_library_by_name(loading: Made, runtime: str) -> None:
     assert loading.python("import psycopg; print(psycopg.pq.__impl__)", runtime) == "python"
+
+
+def test_a_reader_of_barcodes_finds_its_library(loading: Made, runtime: str) -> None:
+    program = "from pyzbar import pyzbar, wrapper; print(len(wrapper.zbar_version.argtypes))"
+    assert loading.python(program, runtime) == "2"
 
 
 def test_a_library_behind_an_alternative_is_found(loading: Made, runtime: str) -> None:
@@ -74,6 +99,25 @@ def test_programs_that_cannot_run_are_named_last(loading: Made) -> None:
     said = re.findall(r"^(.+ need \S+, which is not in this image\. .+)$", output, flags=re.M)
     assert any(re.search(r"gvmap.sh.* need /\S*sh, .*Declare \S+, too, ", line) for line in said)
     assert said[-1] in output.split("writing image")[-1]
+
+
+def test_what_is_taken_away_is_named_before_it_ships(loading: Made, twin: Twin) -> None:
+    project = twin(loading)
+    package = next(project.folder.glob("src/*"))
+    for name, text in MODULES.items():
+        (package / f"{name}.py").write_text(text, encoding="utf-8")
+    (project.folder / "tests/test_programs.py").write_text(SUITE, encoding="utf-8")
+    assert "4 passed" in project.session("docker_test")
+    for name in ("graphviz", "odbc-postgresql"):
+        project.edit("pyproject.toml", f'{name} = {{ version = "*", dlopen = true }}\n', "")
+    output = project.refused("docker_test")
+    assert "No such file or directory: 'dot'" in output
+    assert "FAILED tests/test_programs.py::test_driver - AssertionError" in output
+    for name in ("libblas3", "libpq5", "libzbar0t64"):
+        project.edit("pyproject.toml", f'{name} = {{ version = "*", dlopen = true }}\n', "")
+    output = project.refused("docker_test")
+    for name in MODULES:
+        assert f"{package.name}.{name} cannot be imported in production" in output
 
 
 @pytest.mark.parametrize("kind", ["minimal", "full"])

@@ -22,7 +22,7 @@ Copy = Callable[..., Path]
 DISTRIBUTION_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 # Modules that the kinds of application install, as "import" knows them.
 # What sessions and programs run inside images, where the project's own command comes first.
-COMMANDS = ["install-locked", "online", "poetry", "python3", "sh", "uv", "wait-for"]
+COMMANDS = ["online", "poetry", "python3", "sh", "uv", "wait-for"]
 DEPENDENCIES = ["click", "debugpy", "fastapi", "httpx2", "mypy", "pytest", "uvicorn"]
 
 

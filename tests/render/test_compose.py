@@ -158,6 +158,21 @@ def test_compose_builds_as_nox_does(project: Path, compose: dict[str, Any], own:
     assert set(service["build"]["secrets"]) == secrets == compose["secrets"].keys()
 
 
+@pytest.mark.parametrize("own", OWN)
+def test_what_is_outside_of_the_project_reaches_a_build_of_compose(
+    project: Path, compose: dict[str, Any], own: str
+) -> None:
+    """By the variables that a session sets; without them there is nothing outside."""
+    build = compose["services"][own]["build"]
+    assert build["additional_contexts"] == {"local": "${LOCAL_CONTEXT:-docker-image://scratch}"}
+    assert build["args"]["PROJECT_FOLDER"] is None
+    engine = (project / "docker/host/engine.py").read_text(encoding="utf-8")
+    assert re.search(r"\bLOCAL_CONTEXT=.*\bPROJECT_FOLDER=", engine)
+    dockerfile = (project / "Dockerfile").read_text(encoding="utf-8")
+    assert "FROM scratch AS local\n" in dockerfile
+    assert re.search(r"--mount=type=bind,from=local\b", dockerfile)
+
+
 @pytest.mark.parametrize("own", [f"{PROJECT}-test", f"{PROJECT}-production"])
 def test_production_and_tests_run_as_in_a_cluster_that_allows_little(
     compose: dict[str, Any], own: str
@@ -326,6 +341,20 @@ def closed_network_settings(project: Path) -> set[str]:
     return set(re.findall(r"`([A-Z][A-Z_]+)`", section))
 
 
+def named_in_the_example(project: Path) -> set[str]:
+    """Return the variables that the example of .env names, also those commented out."""
+    return set(re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", example(project), flags=re.MULTILINE))
+
+
+def passed_on(node: dict[str, Any]) -> Iterator[str]:
+    """Yield the variables that compose takes from the environment as they are, if they are set."""
+    for name, value in node.items():
+        if isinstance(value, dict):
+            yield from passed_on(value)
+        elif value is None:
+            yield name
+
+
 def test_the_example_of_settings_names_what_compose_reads_and_nothing_else(
     project: Path, compose: dict[str, Any]
 ) -> None:
@@ -335,26 +364,18 @@ def test_the_example_of_settings_names_what_compose_reads_and_nothing_else(
     other tools, and nox passes them on. What compose reads beside its files is COMPOSE_FILE, and
     the application has settings of its own.
     """
-    named = set(re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", example(project), flags=re.MULTILINE))
+    named = named_in_the_example(project)
     read = set(re.findall(r"\$\{([A-Z][A-Z_]+)", compose_texts(project)))
     read |= {"COMPOSE_FILE", *addresses(compose, PROJECT)}
     assert not read - closed_network_settings(project) - named - {"CANDIDATE_TAG"}
-    assert not named - read
+    assert not named - read - {*passed_on(compose["services"])}
 
 
-def test_what_compose_only_passes_on_is_explained_for_closed_networks(
-    project: Path, compose: dict[str, Any]
-) -> None:
-    def passed_on(node: Any) -> Iterator[str]:
-        for name, value in node.items():
-            if isinstance(value, dict):
-                yield from passed_on(value)
-            elif value is None:
-                yield name
-
+def test_what_compose_only_passes_on_is_explained(project: Path, compose: dict[str, Any]) -> None:
+    """For closed networks, or in the example of .env."""
     found = set(passed_on(compose["services"]))
     assert found
-    assert found <= closed_network_settings(project)
+    assert found <= closed_network_settings(project) | named_in_the_example(project)
 
 
 def test_the_example_of_settings_changes_nothing_as_it_is(project: Path) -> None:

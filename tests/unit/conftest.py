@@ -9,12 +9,13 @@ import json
 import os
 import struct
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.unit.images import Engine
+from tests.unit.indexes import Index, serving
 
 X86_64, AARCH64, I386 = 62, 183, 3
 LOAD, DYNAMIC, INTERP = 1, 2, 3
@@ -258,3 +259,11 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     return Engine(folder)
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    """Return an index that answers on this machine."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving() as index:
+        yield index

@@ -235,8 +235,57 @@ MESSAGES = [
     ),
     (
         "#14 1.5 Resolving dependencies...\n#14 1.6 \n"
-        "#14 1.6 Path /libs/shared for shared does not exist",
-        "Poetry locks where the folder of shared is not, because it is outside of the build.",
+        "#14 1.6 Source (my-src): Authorization error accessing http://h:1/simple/x/",
+        "The package index lets nobody in at http://h:1/simple/x/ without the right user and ",
+    ),
+    (
+        "#14 1.6   cause: Because secretpkg was not found in the package registry and you require "
+        "secretpkg==1.0, we can conclude that your requirements are unsatisfiable.",
+        "The package index refuses or lacks secretpkg.",
+    ),
+    (
+        "#14 1.6 Index: my-src at http://h:1/simple wants a password (HTTP 401). Set "
+        "POETRY_HTTP_BASIC_MY_SRC_USERNAME and POETRY_HTTP_BASIC_MY_SRC_PASSWORD, in the "
+        "environment or in pip.env.\n------\n > [dependencies 2/2] RUN online python3:",
+        "Index: my-src at http://h:1/simple wants a password (HTTP 401). Set "
+        "POETRY_HTTP_BASIC_MY_SRC_USERNAME and POETRY_HTTP_BASIC_MY_SRC_PASSWORD, in the "
+        "environment or in pip.env.",
+    ),
+    (
+        "#14 1.6   cause: Because secretpkg was not found in the package registry and you require "
+        "secretpkg==1.0, we can conclude that your requirements are unsatisfiable.\n"
+        "#14 1.7 Index: my-src at http://h:1/simple wants a password (HTTP 401). Set x.",
+        "Index: my-src at http://h:1/simple wants a password (HTTP 401). Set x.",
+    ),
+    (
+        "#14 1.5 Resolving dependencies...\n#14 1.6 \n"
+        "#14 1.6 Failed to clone https://code.example/x.git, check your git configuration and "
+        "permissions for this repository.",
+        "A repository of Git does not let this build in.",
+    ),
+    (
+        "#14 1.5 Resolving dependencies...\n#14 1.6 \n"
+        "#14 1.6 [Errno 2] No such file or directory: 'git'",
+        "A repository of Git does not let this build in.",
+    ),
+    (
+        "#14 1.6 fatal: could not read Username for 'https://code.example': terminal prompts "
+        "disabled",
+        "A repository of Git does not let this build in.",
+    ),
+    (
+        "#14 1.6 fatal: Authentication failed for 'https://code.example/x.git/'",
+        "A repository of Git does not let this build in.",
+    ),
+    (
+        "#14 1.6   cause: Git executable not found. Ensure that Git is installed and available.",
+        "A dependency comes from Git, and the program git is missing.",
+    ),
+    (
+        "#17 0.412 Package: The path dependency ../shared is outside of the build context. Build "
+        "by a session of Nox; or add the folder that has it and this one, and where this one is "
+        "there: --build-context local=../.. --build-arg PROJECT_FOLDER=FOLDER/NAME",
+        "Package: The path dependency ../shared is outside of the build context. Build by a ",
     ),
     (
         "ERROR: failed to stat /etc/none.pem: stat /etc/none.pem: no such file or directory",

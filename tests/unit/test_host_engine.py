@@ -1,7 +1,7 @@
 """docker/host/engine.py makes the commands that build and run a project's stages."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import engine
@@ -17,6 +17,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "poetry.lock").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OWN_PACKAGE", "")
+    for name in ("LOCAL_CONTEXT", "PROJECT_FOLDER"):
+        # Set first, so that it is removed in the end.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     for name in ("BUILD_OPTIONS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
@@ -30,6 +34,14 @@ def test_settings_reach_a_build_as_arguments_and_secrets(monkeypatch: pytest.Mon
     assert command[-2:] == ["--load", "."]
     assert {"--secret=id=ca.pem,src=/ca.pem", "--secret=id=pip.env,env=PIP_ENV"} < {*command}
     assert {"--cache-to=x-test", "--label=a b", "--build-arg=PYTHON_IMAGE"} < {*command}
+
+
+def test_a_build_has_no_other_context_unless_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not any("--build-context" in word for word in engine.build_command("test"))
+    monkeypatch.setenv("LOCAL_CONTEXT", "/a folder")
+    command = engine.build_command("test")
+    assert "--build-context=local=/a folder" in command
+    assert "--build-arg=PROJECT_FOLDER" in command
 
 
 def test_without_certificates_there_is_no_secret_of_them() -> None:
@@ -51,6 +63,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     monkeypatch.setattr("compose.run", compose)
     monkeypatch.setattr(engine, "ensure_lock", lambda: "{}")
     monkeypatch.setattr(engine, "check", lambda: None)
+    engine.collect_paths.cache_clear()
     return made
 
 
@@ -189,3 +202,100 @@ def test_what_cannot_be_installed_for_development_stops_who_installs_it(
     engine.ensure_lock.cache_clear()
     assert engine.ensure_lock() == "{}"
     engine.ensure_lock.cache_clear()
+
+
+PATHS = '[tool.poetry.dependencies]\nshared = { path = "../../libs/ü our lib" }\n'
+AtEnd = list[Callable[[], object]]
+
+
+@pytest.fixture
+def at_end(monkeypatch: pytest.MonkeyPatch) -> AtEnd:
+    """Return the list that is added to what shall be done when the program ends."""
+    done: AtEnd = []
+    monkeypatch.setattr(
+        "atexit.register", lambda call, *args, **more: done.append(lambda: call(*args, **more))
+    )
+    engine.collect_paths.cache_clear()
+    return done
+
+
+@pytest.fixture
+def service(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be in a project that needs a library which is outside of it."""
+    service = project / "services/left pad"
+    service.mkdir(parents=True)
+    (service / "pyproject.toml").write_text(f"{PYPROJECT}{PATHS}", encoding="utf-8")
+    library = project / "libs/ü our lib"
+    library.mkdir(parents=True)
+    (library / "module.py").touch()
+    monkeypatch.chdir(service)
+    return service
+
+
+@pytest.mark.usefixtures("service")
+def test_what_is_outside_of_the_project_reaches_builds_until_the_program_ends(
+    at_end: AtEnd,
+) -> None:
+    engine.collect_paths()
+    folder = Path(os.environ["LOCAL_CONTEXT"])
+    assert (folder / "libs/ü our lib/module.py").exists()
+    assert os.environ["PROJECT_FOLDER"] == "services/left pad"
+    assert f"--build-context=local={folder}" in engine.build_command("test")
+    for call in at_end:
+        call()
+    assert not folder.exists()
+
+
+@pytest.mark.usefixtures("service")
+def test_what_is_outside_is_copied_once_for_all_stages(at_end: AtEnd) -> None:
+    engine.collect_paths()
+    first = os.environ["LOCAL_CONTEXT"]
+    engine.collect_paths()
+    assert os.environ["LOCAL_CONTEXT"] == first
+    assert len(at_end) == 1
+    at_end[0]()
+
+
+@pytest.mark.usefixtures("at_end")
+def test_without_any_outside_builds_have_no_other_context() -> None:
+    engine.collect_paths()
+    assert not {"LOCAL_CONTEXT", "PROJECT_FOLDER"} & os.environ.keys()
+
+
+@pytest.mark.usefixtures("at_end")
+def test_a_path_that_does_not_exist_ends_the_program(
+    service: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (service.parent.parent / "libs").rename(service / "libs")
+    with pytest.raises(SystemExit) as error:
+        engine.collect_paths()
+    assert error.value.code == 1
+    assert capfd.readouterr().err.startswith("Package: The path dependency ../../libs/ü our lib ")
+
+
+@pytest.mark.usefixtures("at_end", "service")
+def test_poetry_locks_with_what_is_outside(commands: Commands) -> None:
+    engine.write_lock()
+    [command] = commands
+    assert f"--build-context=local={os.environ['LOCAL_CONTEXT']}" in command
+
+
+@pytest.mark.parametrize("own", ["simple", "other", "paths"])
+def test_paths_are_collected_where_the_lock_has_some(
+    monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    collected: list[str] = []
+
+    def facts(folder: str) -> None:
+        Path(folder, "not-imported.json").write_text("{}")
+        Path(folder, "own-package.txt").write_text(own)
+
+    monkeypatch.setattr(engine, "facts", facts)
+    monkeypatch.setattr(engine, "collect_paths", lambda: collected.append(own))
+    engine.ensure_lock.cache_clear()
+    try:
+        engine.ensure_lock()
+    finally:
+        engine.ensure_lock.cache_clear()
+    assert os.environ["OWN_PACKAGE"] == own
+    assert collected == (["paths"] if own == "paths" else [])

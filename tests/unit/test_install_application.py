@@ -1,12 +1,14 @@
 """docker/image/install_application.py installs the own package, or says what a backend refuses."""
 
+import json
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import install_application
+import path_dependencies
 import pytest
 
 PLAIN = """
@@ -33,25 +35,39 @@ if os.environ.get("MAKES"):
 sys.exit(0 if os.environ.get("MAKES") else 2)
 """
 Build = Callable[..., Path]
+Folder = dict[str, str]
 
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
-    """Return a function that builds a project and returns the folder of the wheel."""
+    """Return a function that builds a project and returns a folder.
 
-    def build(pyproject: str, kind: str = "other") -> Path:
+    It has the wheels that are installed and, in ``requirements.txt``, what they are installed for.
+    """
+
+    def install(wheels: Path, requirements: list[str], output: Path) -> None:
+        shutil.copytree(wheels, output)
+        (output / "requirements.txt").write_text("\n".join(requirements))
+
+    def build(
+        pyproject: str,
+        kind: str = "other",
+        main: Iterable[Folder] = (),
+        development: Iterable[Folder] = (),
+    ) -> Path:
         sources, output = tmp_path / "sources", tmp_path / "wheel"
         (sources / "src/shop").mkdir(parents=True, exist_ok=True)
         (sources / "src/shop/__init__.py").touch()
         (sources / "LICENCE").touch()
         (sources / "pyproject.toml").write_text(pyproject)
-        monkeypatch.setattr(sys, "argv", ["", kind, str(output)])
-        monkeypatch.chdir(sources)
-        monkeypatch.setattr(
-            install_application,
-            "install",
-            lambda wheels, name, to: shutil.copytree(wheels, to / name),
+        (tmp_path / "folders.json").write_text(
+            json.dumps({"main": [*main], "development": [*development]})
         )
+        more = ("folders.json", "paths", "built") if kind == "other" else ()
+        arguments = [kind, str(output), *(str(tmp_path / name) for name in more)]
+        monkeypatch.setattr(sys, "argv", ["", *arguments])
+        monkeypatch.chdir(sources)
+        monkeypatch.setattr(install_application, "install", install)
         install_application.main()
         return output
 
@@ -75,7 +91,7 @@ def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_poetry_core_builds_without_a_network(build: Build, notes: Path) -> None:
     output = build(PLAIN)
-    [wheel] = (output / "shop").glob("*.whl")
+    [wheel] = output.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         assert {"shop/__init__.py", "shop-1.0.dist-info/licenses/LICENCE"} < {*archive.namelist()}
     assert not notes.exists()
@@ -92,7 +108,7 @@ def test_a_simple_project_has_what_let_its_folders_be_copied_no_more(
     for folder in ("src", "LICENSES"):
         (tmp_path / "sources" / folder).mkdir(parents=True)
         (tmp_path / "sources" / folder / "tools.txt").touch()
-    [wheel] = (build(PLAIN, "simple") / "shop").glob("*.whl")
+    [wheel] = build(PLAIN, "simple").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         assert not [name for name in archive.namelist() if "tools.txt" in name]
 
@@ -212,3 +228,97 @@ def test_a_wheel_without_a_module_is_refused(
     monkeypatch.setenv("MAKES", "shop-1.0.dist-info/METADATA")
     with pytest.raises(SystemExit, match=r"^Package: The wheel of shop has no module\. Add "):
         build(PLAIN.replace("poetry.core.masonry.api", "setuptools.build_meta"))
+
+
+@pytest.fixture
+def collected(tmp_path: Path) -> Path:
+    """Return the folder with what was collected: a library for production, one for tests."""
+    found = {}
+    for name in ("shared", "testing"):
+        folder = tmp_path / "libs" / name
+        (folder / "src" / name).mkdir(parents=True)
+        (folder / "src" / name / "__init__.py").touch()
+        (folder / "pyproject.toml").write_text(PLAIN.replace("shop", name))
+        found[f"../libs/{name}"] = folder
+    path_dependencies.copy(found, "shop", tmp_path / "paths")
+    return tmp_path / "paths"
+
+
+def folder(name: str, marker: str = "") -> Folder:
+    """Return a path dependency as folders.json has it."""
+    return {"name": name, "version": "1.0", "marker": marker, "path": f"../libs/{name}"}
+
+
+def wheels(folder: Path) -> set[str]:
+    """Return the names of what the wheels in a folder are of."""
+    return {path.name.partition("-")[0] for path in folder.glob("*.whl")}
+
+
+@pytest.mark.usefixtures("collected")
+def test_path_dependencies_are_installed_with_the_package(build: Build, notes: Path) -> None:
+    elsewhere = folder("windows", "sys_platform == 'win32'")
+    output = build(PLAIN, main=[folder("shared", "python_version > '3'"), elsewhere])
+    assert wheels(output) == {"shop", "shared"}
+    assert (output / "requirements.txt").read_text() == "shop\nshared"
+    assert not notes.exists()
+
+
+@pytest.mark.usefixtures("collected")
+def test_what_only_development_needs_is_left_for_it(build: Build, tmp_path: Path) -> None:
+    output = build(PLAIN, main=[folder("shared")], development=[folder("testing")])
+    built = tmp_path / "built"
+    assert wheels(built) == {"testing"}
+    assert (built / "requirements.txt").read_text() == "testing\n"
+    assert wheels(output) == {"shop", "shared"}
+
+
+def test_without_path_dependencies_nothing_is_left_to_be_installed(
+    build: Build, tmp_path: Path
+) -> None:
+    build(PLAIN)
+    assert not [*(tmp_path / "built").iterdir()]
+
+
+def test_a_library_of_another_backend_has_the_version_that_is_locked(
+    build: Build, notes: Path, collected: Path
+) -> None:
+    """Also one that has but a setup.py."""
+    file = collected / "libs/shared/pyproject.toml"
+    file.write_text(PLAIN.replace("poetry.core.masonry.api", "hatchling.build"))
+    build(PLAIN, main=[{**folder("shared"), "version": "4.5"}])
+    assert f"{collected / 'libs/shared'}'" in notes.read_text()
+    assert notes.read_text().count("'4.5'") == len(install_application.VERSIONS)
+    file.unlink()
+    notes.unlink()
+    shutil.rmtree(collected.parent / "wheel")
+    build(PLAIN, main=[folder("shared")])
+    assert notes.exists()
+
+
+def test_a_library_that_cannot_be_built_is_named(build: Build, collected: Path) -> None:
+    (collected / "libs/shared/src/shared/__init__.py").unlink()
+    with pytest.raises(SystemExit) as error:
+        build(PLAIN, main=[folder("shared")])
+    said = "Package: Of the path dependency ../libs/shared, poetry-core says: "
+    assert str(error.value).startswith(said)
+
+
+def test_a_library_that_was_not_collected_is_named(build: Build) -> None:
+    with pytest.raises(SystemExit, match=r"^Package: This build lacks the path dependency \.\./li"):
+        build(PLAIN, main=[folder("shared")])
+
+
+def test_uv_installs_what_was_built_and_asks_nobody(
+    program: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = program("uv", {"install": ""})
+    monkeypatch.setenv("VIRTUAL_ENV", "/opt/venv")
+    lock = tmp_path / "application/opt/venv/.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    install_application.install(tmp_path, ["shop", "shared"], tmp_path / "application")
+    assert (tmp_path / "requirements.txt").read_text() == "shop\nshared\n"
+    [call] = calls.read_text().splitlines()
+    assert " --no-deps --no-index " in call
+    assert f" --prefix={lock.parent} " in call
+    assert not lock.exists()

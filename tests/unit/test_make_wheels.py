@@ -11,7 +11,7 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ MakeWheel = Callable[..., Path]
 # It has the wheels of a folder, one for each name and version, and notes what it is asked for. A
 # file of the folder that is called like a command makes that command fail.
 STAND_IN = r"""
-import json, pathlib, shutil, sys
+import json, os, pathlib, shutil, sys
 index, log = map(pathlib.Path, sys.argv[1:3])
 command, *arguments = sys.argv[3:]
 options = dict(x.partition("=")[::2] for x in arguments if x.startswith("--"))
@@ -41,6 +41,7 @@ packages = [line.split()[0] for line in lines if "==" in line.split()[0]]
 named = [pathlib.Path(x).name for x in arguments if not x.startswith("--")]
 with log.open("a") as notes:
     notes.write(json.dumps([command, packages or named, options, lines]) + "\n")
+log.with_suffix(".indexes").write_text(os.environ.get("PIP_EXTRA_INDEX_URL", ""))
 if (index / command).exists():
     sys.exit("ERROR: not today")
 for package in packages:
@@ -75,6 +76,11 @@ class Pip:
     def done(self) -> list[str]:
         """Return the commands with the packages that each was for."""
         return [" ".join([command, *packages]) for command, packages, _, _ in self.calls]
+
+    @property
+    def indexes(self) -> str:
+        """Return the further indexes that the last call was told."""
+        return self.log.with_suffix(".indexes").read_text()
 
     def forget(self) -> None:
         """Begin a new log."""
@@ -418,6 +424,33 @@ def test_a_failure_ends_the_program_with_its_sentence(run: Callable[[], Path], p
     with pytest.raises(SystemExit) as error:
         run()
     assert error.value.code == "Wheels: beta==1.0 cannot be compiled. Fix what pip reported."
+
+
+def test_a_file_at_a_path_is_left_out_because_it_comes_with_the_project(
+    fill: Fill, pip: Pip
+) -> None:
+    [alpha, beta] = locked("alpha==1.0", "beta==1.0")
+    packages = [alpha, replace(beta, path="vendor/beta-1.0-py3-none-any.whl")]
+    fill.folder.mkdir(parents=True)
+    plan = {**NOTHING, "compile": ["beta"]}
+    manifest = make_wheels.fill(packages, OPTIONS, plan, fill.house, fill.folder)
+    assert manifest.keys() == {"alpha-1.0-py3-none-any.whl"}
+    assert pip.done == ["download alpha==1.0"]
+
+
+def test_pip_logs_in_at_the_indexes_that_the_lock_names(
+    run: Callable[[], Path], pip: Pip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "facts/development.json"
+    sources = {"our-index": "https://index.example/simple"}
+    content = {**json.loads(file.read_text()), "sources": sources}
+    file.write_text(json.dumps(content))
+    monkeypatch.setenv("UV_INDEX", "")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://first/simple")
+    monkeypatch.setenv("POETRY_HTTP_BASIC_OUR_INDEX_USERNAME", "joe")
+    monkeypatch.setenv("POETRY_HTTP_BASIC_OUR_INDEX_PASSWORD", "a b")
+    run()
+    assert pip.indexes == "https://first/simple https://joe:a%20b@index.example/simple"
 
 
 real_pip = pytest.mark.skipif(not importlib.util.find_spec("pip"), reason="needs pip")

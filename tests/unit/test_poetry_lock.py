@@ -21,7 +21,7 @@ import poetry_lock
 import pytest
 from packaging.markers import Marker
 from packaging.requirements import Requirement
-from poetry_lock import MAIN, LockError
+from poetry_lock import MAIN, LockError, Selection
 
 from tests.unit.locked import joined
 
@@ -393,17 +393,111 @@ def test_a_package_without_hashes_is_refused(project: Path) -> None:
     assert f"{lock} has no hashes for certifi==" in refuse(project)
 
 
-@pytest.mark.parametrize("kind", ["git", "file", "directory"])
-def test_a_package_from_elsewhere_than_an_index_is_refused(project: Path, kind: str) -> None:
-    """The message names the package and its kind of source; choosing another group avoids it."""
+def relocate(project: Path, kind: str, *lines: str, hashes: bool = True) -> None:
+    """Take iniconfig, in a copy of the project in locks/source, from a source of some kind."""
     shutil.copytree(LOCKS / "source", project, dirs_exist_ok=True)
-    source = f'type = "{kind}"\nurl = "https://code.example/internal.git"\n'
     lock = project / "poetry.lock"
-    edit(lock, 'type = "legacy"\nurl = "https://index.example/simple"\n', source)
-    err = refuse(project)
-    assert f"{lock} takes iniconfig from a {kind} source, which has no hash. Depend " in err
-    assert "`nox -s lock`" in err
+    old = 'type = "legacy"\nurl = "https://index.example/simple"\nreference = "internal"\n'
+    edit(lock, old, "".join(f"{line}\n" for line in (f'type = "{kind}"', *lines)))
+    if not hashes:
+        text = lock.read_text(encoding="utf-8")
+        before, name, rest = text.partition('name = "iniconfig"')
+        rest = re.sub(r"files = \[.*?\n\]", "files = []", rest, count=1, flags=re.DOTALL)
+        lock.write_text(f"{before}{name}{rest}", encoding="utf-8")
+
+
+def selected(project: Path) -> Selection:
+    """Return what the main packages of a project are."""
+    return poetry_lock.select(poetry_lock.load(project))
+
+
+def test_an_index_is_known_by_its_name_without_its_login(project: Path) -> None:
+    shutil.copytree(LOCKS / "source", project, dirs_exist_ok=True)
+    edit(project / "poetry.lock", "//index.example", "//user:secret@index.example:8443")
+    assert selected(project).sources == {"internal": "https://index.example:8443/simple"}
+    assert selected(LOCKS / "groups").sources == {}
+
+
+COMMIT = "0a1b" * 10
+
+
+@pytest.mark.parametrize(
+    ("lines", "requirement"),
+    [
+        (['url = "https://code.example/x.git"'], "git+https://code.example/x.git@{}"),
+        (['url = "http://code.example:81/x"'], "git+http://code.example:81/x@{}"),
+        (
+            ['url = "https://code.example/x.git"', 'subdirectory = "libs/one"'],
+            "git+https://code.example/x.git@{}#subdirectory=libs/one",
+        ),
+    ],
+)
+def test_a_commit_needs_no_hash_and_is_installed_by_itself(
+    project: Path, lines: list[str], requirement: str
+) -> None:
+    commit = f'resolved_reference = "{COMMIT}"'
+    relocate(project, "git", *lines, 'reference = "main"', commit, hashes=False)
+    selection = selected(project)
+    [found] = selection.commits
+    assert found.requirement.startswith(f"iniconfig @ {requirement.format(COMMIT)}")
+    assert not [package for package in selection.packages if package.name == "iniconfig"]
+    assert (selection.options, selection.sources) == ([], {})
+
+
+@pytest.mark.parametrize(
+    "address", ["ssh://git@code.example/x.git", "git@code.example:x.git", "git://code.example/x"]
+)
+def test_a_commit_for_which_a_key_would_be_needed_is_refused(project: Path, address: str) -> None:
+    """Choosing another group avoids it."""
+    relocate(project, "git", f'url = "{address}"', f'resolved_reference = "{COMMIT}"', hashes=False)
+    told = f"{project / 'poetry.lock'} takes iniconfig from {address}, for which no build has a key"
+    assert refuse(project) == f"{told}. Write its address with https, then run `nox -s lock`."
     assert run(project, ["dev"])
+
+
+def test_a_commit_that_is_not_known_is_refused(project: Path) -> None:
+    relocate(project, "git", 'url = "https://code.example/x.git"', hashes=False)
+    said = f"{project / 'poetry.lock'} does not say 'resolved_reference' of iniconfig. "
+    assert refuse(project).startswith(said)
+
+
+@pytest.mark.parametrize("path", ["../../libs/our lib", "libs/ü"])
+def test_a_folder_needs_no_hash_and_is_known_by_its_path(project: Path, path: str) -> None:
+    relocate(project, "directory", f'url = "{path}"', hashes=False)
+    selection = selected(project)
+    [found] = selection.folders
+    assert (found.name, found.path) == ("iniconfig", path)
+    assert found.requirement.startswith("iniconfig==")
+    assert not [package for package in selection.packages if package.name == "iniconfig"]
+
+
+def test_a_file_is_known_by_its_path_and_its_hash(project: Path) -> None:
+    relocate(project, "file", 'url = "vendor/iniconfig.whl"')
+    [found] = [package for package in selected(project).packages if package.path]
+    assert found.path == "vendor/iniconfig.whl"
+    assert found.hashes
+    assert found.requirement.startswith("iniconfig==")
+
+
+@pytest.mark.parametrize("kind", ["file", "url"])
+def test_a_file_without_a_hash_is_refused(project: Path, kind: str) -> None:
+    relocate(project, kind, 'url = "vendor/iniconfig.whl"', hashes=False)
+    assert f"{project / 'poetry.lock'} has no hashes for iniconfig==" in refuse(project)
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+@pytest.mark.parametrize("path", ["/srv/lib", "C:/lib", "file:///srv/lib"])
+def test_a_path_of_one_machine_is_refused(project: Path, kind: str, path: str) -> None:
+    relocate(project, kind, f'url = "{path}"')
+    said = f"iniconfig is at {path}, which only one machine has. Write {{ path = "
+    assert refuse(project).startswith(said)
+    assert run(project, ["dev"])
+
+
+def test_an_unknown_kind_of_source_is_refused(project: Path) -> None:
+    relocate(project, "torrent", 'url = "https://files.example/x"')
+    said = f"{project / 'poetry.lock'} takes iniconfig from a torrent source. Depend on a release"
+    assert refuse(project).startswith(said)
 
 
 URL = "https://files.example/iniconfig-2.0.0-py3-none-any.whl"
@@ -420,10 +514,7 @@ URL = "https://files.example/iniconfig-2.0.0-py3-none-any.whl"
 def test_a_package_at_an_address_is_taken_from_there_with_its_hash(
     project: Path, source: str, requirement: str
 ) -> None:
-    shutil.copytree(LOCKS / "source", project, dirs_exist_ok=True)
-    lock = project / "poetry.lock"
-    old = 'type = "legacy"\nurl = "https://index.example/simple"\n'
-    edit(lock, old, f'type = "url"\n{source}\n')
+    relocate(project, "url", source)
     lines = joined(run(project))
     [line] = [line for line in lines if line.startswith("iniconfig")]
     assert line.startswith(f"iniconfig @ {requirement}")
@@ -431,11 +522,10 @@ def test_a_package_at_an_address_is_taken_from_there_with_its_hash(
     assert not any(line.startswith("--") for line in lines)
 
 
-def test_a_password_in_an_address_is_refused(project: Path) -> None:
-    shutil.copytree(LOCKS / "source", project, dirs_exist_ok=True)
-    source = 'type = "url"\nurl = "https://user:secret@files.example/x.whl"\n'
-    old = 'type = "legacy"\nurl = "https://index.example/simple"\n'
-    edit(project / "poetry.lock", old, source)
+@pytest.mark.parametrize("kind", ["git", "url"])
+def test_a_password_in_an_address_is_refused(project: Path, kind: str) -> None:
+    commit = f'resolved_reference = "{COMMIT}"'
+    relocate(project, kind, 'url = "https://user:secret@files.example/x"', commit)
     err = refuse(project)
     assert "has a password in the address of iniconfig. Serve it " in err
     assert "secret@" not in err

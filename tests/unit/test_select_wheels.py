@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import path_dependencies
 import poetry_lock
 import pytest
 import select_wheels
@@ -31,6 +32,8 @@ MUSL = [
     *compatible_tags((3, 13), "cp313", ["musllinux_1_2_x86_64"]),
 ]
 INDEX = "--extra-index-url https://index.example/simple"
+# What installing reads, beside wheels.
+FILES = {"commits.txt", "requirements.txt", "sources.json"}
 HASHES = " --hash=sha256:aa --hash=sha256:bb"
 
 
@@ -152,6 +155,12 @@ def test_without_wheels_the_requirements_are_those_of_the_lock() -> None:
     ]
 
 
+def test_uv_is_not_told_what_pip_alone_knows() -> None:
+    options = [INDEX, "--trusted-host index.example"]
+    text = select_wheels.requirements(options, locked("one==1.0"), {}, [])
+    assert joined(text) == [INDEX, f"one==1.0{HASHES}"]
+
+
 def test_only_what_is_not_there_is_compiled_while_it_is_installed() -> None:
     packages = locked("one==1.0", "three==1.0", "four==1.0")
     lines = write(packages, WHEELS, "one", "three", "none")
@@ -232,7 +241,7 @@ def output(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(facts: Path, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs the program and returns the plan that it wrote."""
-    arguments = [facts, tmp_path / "house", output]
+    arguments = [facts, tmp_path / "house", tmp_path / "paths", output]
     monkeypatch.setattr(sys, "argv", ["select_wheels.py", *map(str, arguments)])
 
     def run() -> dict[str, Any]:
@@ -270,7 +279,7 @@ def test_without_a_wheelhouse_everything_comes_from_the_index_and_compiling_is_a
     assert plan["announcement"].endswith(": raw. Expect compiling.")
     assert capsys.readouterr().out == f"{plan['announcement']}\n"
     for folder in ("main", "development"):
-        assert contents(output / "wheels" / folder) == {"requirements.txt"}
+        assert contents(output / "wheels" / folder) == FILES
     text = (output / "wheels/main/requirements.txt").read_text()
     main = wheelhouse.read_selection(facts / "main.json")
     assert text == poetry_lock.requirements_file(main.options, main.packages)
@@ -288,7 +297,7 @@ def test_each_set_gets_its_own_wheels_and_is_offline_if_it_has_all(
     plan = run()
     wheels = {f"{name}-1.0-py3-none-any.whl" for name in ("foo_bar", "one", "raw")}
     for folder in ("main", "development"):
-        assert contents(output / "wheels" / folder) == {"requirements.txt", *wheels}
+        assert contents(output / "wheels" / folder) == {*FILES, *wheels}
     main, development = (
         [
             line
@@ -333,7 +342,7 @@ def test_a_wheelhouse_of_another_platform_does_not_matter(
 ) -> None:
     stock(house.with_name("cp310-musllinux_1_2_riscv64"), "one")
     assert run()["tag"] == house.name
-    assert contents(output / "wheels/main") == {"requirements.txt"}
+    assert contents(output / "wheels/main") == FILES
 
 
 def test_a_changed_wheel_stops_the_build(run: Run, output: Path, house: Path, stock: Stock) -> None:
@@ -342,7 +351,7 @@ def test_a_changed_wheel_stops_the_build(run: Run, output: Path, house: Path, st
     with pytest.raises(SystemExit) as error:
         run()
     assert str(error.value.code).startswith("Wheels: one-1.0-py3-none-any.whl in the wheelhouse ")
-    assert not output.exists()
+    assert not list(output.rglob("requirements.txt"))
 
 
 def test_tests_get_what_development_has_and_production_has_not(
@@ -377,3 +386,120 @@ def test_what_has_an_address_is_taken_from_there_unless_its_wheel_is_made() -> N
     wheels = {("one", "1.0"): (Path("one"), "bb")}
     assert write([package], {})[-1] == "one @ https://files.example/one.zip --hash=sha256:aa"
     assert write([package], wheels)[-1] == "one==1.0 --hash=sha256:bb"
+
+
+LOCATED = "sha256:cc"
+
+
+def located(path: str, name: str = "shared", marker: str = "") -> Chosen:
+    """Return a package at a path."""
+    return Chosen(name, "1.0", marker, [LOCATED], [Path(path).name], path=path)
+
+
+def choose(facts: Path, main: Selection, development: Selection | None = None) -> None:
+    """Write what there is to install."""
+    for name, selection in (("main", main), ("development", development or main)):
+        (facts / f"{name}.json").write_text(json.dumps(asdict(selection)))
+
+
+@pytest.fixture
+def collected(tmp_path: Path) -> Path:
+    """Return the folder with what was collected: a wheel, an archive and a folder."""
+    libs = tmp_path / "libs"
+    libs.mkdir()
+    names = ("shared-1.0-py3-none-any.whl", "shared-1.0.tar.gz")
+    for name in names:
+        (libs / name).write_text(name)
+    found = {f"../libs/{name}": libs / name for name in names}
+    path_dependencies.copy({**found, "../libs": libs}, "shop", tmp_path / "paths")
+    return tmp_path / "paths"
+
+
+def requirements_of(output: Path, name: str = "main") -> list[str]:
+    """Return the lines of the requirements file of a set."""
+    return joined((output / "wheels" / name / "requirements.txt").read_text())
+
+
+@pytest.mark.usefixtures("collected")
+def test_a_wheel_at_a_path_is_there_and_asks_no_index(run: Run, facts: Path, output: Path) -> None:
+    choose(facts, Selection([INDEX], [located("../libs/shared-1.0-py3-none-any.whl")]))
+    assert run()["compile"] == []
+    assert contents(output / "wheels/main") == {*FILES, "shared-1.0-py3-none-any.whl"}
+    options = ["--no-index", "--find-links /wheels"]
+    assert requirements_of(output) == [*options, f"shared==1.0 --hash={LOCATED}"]
+
+
+@pytest.mark.usefixtures("collected")
+def test_an_archive_at_a_path_is_there_and_what_builds_it_comes_from_the_index(
+    run: Run, facts: Path, output: Path
+) -> None:
+    choose(facts, Selection([INDEX], [located("../libs/shared-1.0.tar.gz")]))
+    assert run()["compile"] == ["shared"]
+    assert contents(output / "wheels/main") == {*FILES, "shared-1.0.tar.gz"}
+    options = [INDEX, "--find-links /wheels"]
+    assert requirements_of(output) == [*options, f"shared==1.0 --hash={LOCATED}"]
+
+
+def alone(field: str, package: Chosen) -> Selection:
+    """Return a selection of one package, which is in this field."""
+    if field == "folders":
+        return Selection([INDEX], [], folders=[package])
+    return Selection([INDEX], [package])
+
+
+@pytest.mark.parametrize("field", ["packages", "folders"])
+def test_a_path_that_was_not_collected_stops_the_build(run: Run, facts: Path, field: str) -> None:
+    choose(facts, alone(field, located("../libs")))
+    with pytest.raises(SystemExit, match=r"^Package: This build lacks the path dependency \.\./li"):
+        run()
+
+
+@pytest.mark.usefixtures("collected")
+def test_a_folder_that_was_collected_is_not_among_the_wheels(
+    run: Run, facts: Path, output: Path
+) -> None:
+    choose(facts, Selection([INDEX], [], folders=[located("../libs")]))
+    run()
+    assert contents(output / "wheels/main") == FILES
+    assert requirements_of(output) == ["--no-index"]
+
+
+@pytest.mark.parametrize("field", ["packages", "folders"])
+def test_what_does_not_apply_here_need_not_be_collected(run: Run, facts: Path, field: str) -> None:
+    elsewhere = located("../libs", marker="sys_platform == 'win32'")
+    choose(facts, alone(field, elsewhere))
+    assert run()["compile"] == []
+
+
+def commit(name: str, marker: str = "") -> Chosen:
+    """Return a package at a commit."""
+    address = f"git+https://code.example/{name}.git@0a1b"
+    return Chosen(name, "1.0", marker, [], [], url=address)
+
+
+def test_each_set_has_the_commits_that_apply_and_tests_those_that_production_lacks(
+    run: Run, facts: Path, output: Path
+) -> None:
+    shipped = [commit("one"), commit("two", "sys_platform == 'win32'")]
+    choose(
+        facts,
+        Selection([], [], commits=shipped),
+        Selection([], [], commits=[*shipped, commit("three")]),
+    )
+    run()
+    told = {x.parent.name: x.read_text() for x in (output / "wheels").glob("*/commits.txt")}
+    one, three = (
+        f"{name} @ git+https://code.example/{name}.git@0a1b\n" for name in ("one", "three")
+    )
+    assert told == {"main": one, "test": three, "development": f"{one}{three}"}
+
+
+def test_indexes_are_known_by_their_names_where_they_are_asked(
+    run: Run, facts: Path, output: Path
+) -> None:
+    sources = {"ours": "https://index.example/simple"}
+    choose(facts, Selection([INDEX], [], sources=sources))
+    run()
+    for name in ("main", "test", "development"):
+        found = json.loads((output / "wheels" / name / "sources.json").read_text())
+        assert found == sources

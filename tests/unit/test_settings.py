@@ -3,9 +3,14 @@
 import os
 from pathlib import Path
 
+import index_logins
 import pytest
 import settings
 
+# Of an index that pyproject.toml calls our-index.
+REPOSITORY = "POETRY_REPOSITORIES_OUR_INDEX_URL"
+LOGIN = ("POETRY_HTTP_BASIC_OUR_INDEX_USERNAME", "POETRY_HTTP_BASIC_OUR_INDEX_PASSWORD")
+SOURCE = '[[tool.poetry.source]]\nname = "{}"\nurl = "{}"\n'
 NAMES = (*settings.INDEX, *settings.INDEX.values(), *settings.CERTIFICATES)
 
 
@@ -13,7 +18,7 @@ NAMES = (*settings.INDEX, *settings.INDEX.values(), *settings.CERTIFICATES)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Be in an empty folder, on a machine without settings; what is set does not stay."""
     monkeypatch.chdir(tmp_path)
-    for name in (*NAMES, *settings.BUILDS, "PIP_ENV"):
+    for name in (*NAMES, *LOGIN, REPOSITORY, *settings.BUILDS, "PIP_ENV"):
         # Set first, so that it is removed in the end, whatever happens to it in between.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -73,3 +78,122 @@ def test_a_second_time_nothing_changes(folder: Path) -> None:
     before = dict(os.environ)
     settings.apply()
     assert dict(os.environ) == before
+
+
+def sources(folder: Path, **addresses: str) -> None:
+    """Write a pyproject.toml that names indexes."""
+    tables = [SOURCE.format(name.replace("_", "-"), url) for name, url in addresses.items()]
+    (folder / "pyproject.toml").write_text("".join(tables))
+
+
+ADDRESS = "https://index.example:8443/simple"
+LOGGED_IN = "https://joe%40example:p%40s%2Fs@index.example:8443/simple"
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pip.env", f"{LOGIN[0]}=joe@example\n{LOGIN[1]}=p@s/s\n"),
+        ("pip.env", f"{LOGIN[0]}=joe@example\r\n{LOGIN[1]}=p@s/s\r\n"),
+        ("poetry.toml", '[http-basic.our-index]\nusername = "joe@example"\npassword = "p@s/s"\n'),
+        (
+            "poetry.toml",
+            '[http-basic]\nOur-Index = { username = "joe@example", password = "p@s/s" }\n',
+        ),
+    ],
+)
+def test_a_login_is_for_builds_and_poetry_by_its_name_and_for_pip_and_uv_in_the_address(
+    folder: Path, file: str, text: str
+) -> None:
+    sources(folder, our_index=ADDRESS, other="https://other.example/simple")
+    (folder / file).write_bytes(text.encode())
+    settings.apply()
+    assert [os.environ[name] for name in LOGIN] == ["joe@example", "p@s/s"]
+    assert set(os.environ["PIP_ENV"].splitlines()) == {
+        f"{LOGIN[0]}=joe@example",
+        f"{LOGIN[1]}=p@s/s",
+    }
+    assert os.environ["PIP_EXTRA_INDEX_URL"] == os.environ["UV_INDEX"] == LOGGED_IN
+
+
+def test_a_login_follows_the_indexes_that_are_set(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources(folder, our_index=ADDRESS)
+    (folder / "pip.env").write_text("PIP_EXTRA_INDEX_URL=https://first/simple\n")
+    for name, value in zip(LOGIN, ("joe@example", "p@s/s"), strict=True):
+        monkeypatch.setenv(name, value)
+    settings.apply()
+    both = f"https://first/simple {LOGGED_IN}"
+    assert os.environ["PIP_EXTRA_INDEX_URL"] == os.environ["UV_INDEX"] == both
+    # Builds know by themselves which index has which login.
+    assert "PIP_EXTRA_INDEX_URL=https://first/simple" in os.environ["PIP_ENV"].splitlines()
+    before = dict(os.environ)
+    settings.apply()
+    assert dict(os.environ) == before
+
+
+def test_the_environment_has_a_login_before_files_and_pip_env_before_poetry(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LOGIN[1], "environment")
+    (folder / "pip.env").write_text(f"{LOGIN[0]}=file\n{LOGIN[1]}=file\n")
+    text = '[http-basic.our-index]\nusername = "poetry"\npassword = "poetry"\n'
+    (folder / "poetry.toml").write_text(text)
+    settings.apply()
+    assert [os.environ[name] for name in LOGIN] == ["file", "environment"]
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "login"),
+    [
+        ("our-index", ADDRESS, ("joe@example", "p@s/s:w%rd $1")),
+        ("our.index", f"{ADDRESS}/", ("ü", "?a=1&b=2#c")),
+        ("OUR_INDEX", "http://127.0.0.1:1/simple", ("token", "")),
+    ],
+)
+def test_sessions_log_in_as_builds_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, url: str, login: tuple[str, str]
+) -> None:
+    """docker/host/ and docker/image/ share no code."""
+    for variable, value in zip(LOGIN, login, strict=True):
+        monkeypatch.setenv(variable, value)
+    in_a_build = index_logins.variables({name: url}, os.environ)
+    (folder / "pyproject.toml").write_text(SOURCE.format(name, url))
+    settings.apply()
+    assert {name: os.environ[name] for name in in_a_build} == in_a_build
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "poetry.toml"])
+@pytest.mark.parametrize("content", [b"<<<<<<< HEAD\n", b"\xff", b"[tool]\n"])
+def test_a_file_that_cannot_be_read_is_left_to_its_own_readers(
+    folder: Path, name: str, content: bytes
+) -> None:
+    (folder / name).write_bytes(content)
+    settings.apply()
+    assert os.environ["PIP_ENV"] == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pip.env", f"{REPOSITORY}=https://code.example/\n"),
+        ("poetry.toml", '[repositories.our-index]\nurl = "https://code.example/"\n'),
+    ],
+)
+def test_the_address_of_a_server_of_git_is_passed_on(folder: Path, file: str, text: str) -> None:
+    (folder / file).write_text(text)
+    settings.apply()
+    assert os.environ["PIP_ENV"] == f"{REPOSITORY}=https://code.example/"
+    assert "UV_INDEX" not in os.environ
+
+
+def test_a_login_for_no_index_that_is_known_is_passed_on_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of an index that a lock still has."""
+    monkeypatch.setenv(LOGIN[0], "joe")
+    sources(folder, other=ADDRESS)
+    settings.apply()
+    assert os.environ["PIP_ENV"] == f"{LOGIN[0]}=joe"
+    assert "UV_INDEX" not in os.environ

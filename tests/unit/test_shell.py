@@ -1,4 +1,4 @@
-"""docker/bin/online.sh and what goes through it: poetry.sh and install_locked.sh.
+"""docker/bin/online.sh and what goes through it: poetry.sh.
 
 They name fixed folders of the image; the tests run copies in which these are others.
 """
@@ -16,7 +16,6 @@ import pytest
 PROGRAMS = Path(__file__).resolve().parent.parent.parent / "template/docker/bin"
 SHELLS = [["sh"], ["dash"], ["busybox", "sh"], ["bash", "--posix"]]
 
-Install = Callable[..., int]
 Run = Callable[..., dict[str, str]]
 
 
@@ -99,6 +98,18 @@ def test_further_indexes_and_trusted_hosts_reach_both(online: Run) -> None:
         "PIP_TRUSTED_HOST": "d e",
         "UV_INSECURE_HOST": "d e",
     }
+
+
+LOGIN = {
+    "POETRY_HTTP_BASIC_OUR_INDEX_2_USERNAME": "joe@example",
+    "POETRY_HTTP_BASIC_OUR_INDEX_2_PASSWORD": "p@s/s: w%rd=$HOME`x`'\"\\n*",
+    "POETRY_REPOSITORIES_OUR_INDEX_2_URL": "https://code.example/",
+}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=ascii)
+def test_logins_of_indexes_arrive_as_poetry_reads_them(online: Run, end: str) -> None:
+    assert online(end.join(f"{name}={value}" for name, value in LOGIN.items())) == LOGIN
 
 
 ADDRESSES = [
@@ -197,80 +208,3 @@ def test_certificates_reach_poetry(poetry: Run, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     found = poetry(POETRY_PYPI_MIRROR_URL="https://m/simple")
     assert found["REQUESTS_CA_BUNDLE"] == str(tmp_path / "ca.pem")
-
-
-UV = """#!/bin/sh
-# A mock of uv.
-touch "$VIRTUAL_ENV/.lock" "$VIRTUAL_ENV/module.py"
-echo "$UV_CACHE_DIR" > "$0.cache"
-echo "${UV_DEFAULT_INDEX:-}" > "$0.index"
-echo "$*" > "$0.arguments"
-exit "$STATUS"
-"""
-
-
-@pytest.fixture
-def install(shell: list[str], path: str, tmp_path: Path) -> Install:
-    """Return a function that runs install_locked.sh with uv's status, and returns its own."""
-    (tmp_path / "venv").mkdir()
-    (tmp_path / "compile-key.txt").write_text("debian13-x86_64-0a1b")
-    command(tmp_path / "path/uv", UV)
-    folders = {"/root/.cache": tmp_path, "/metadata": tmp_path, "/wheels": tmp_path / "wheels"}
-    program = relocated("install_locked.sh", folders, tmp_path / "install-locked")
-
-    def install(status: int = 0, *options: str) -> int:
-        variables = {"PATH": path, "STATUS": str(status), "VIRTUAL_ENV": str(tmp_path / "venv")}
-        command = [*shell, str(program), *options]
-        return subprocess.run(command, env=variables, check=False).returncode
-
-    return install
-
-
-def test_uv_has_a_cache_for_each_key_and_checks_the_hash_of_all_that_it_installs(
-    install: Install, tmp_path: Path
-) -> None:
-    assert install() == 0
-    cache = (tmp_path / "path/uv.cache").read_text()
-    assert cache == f"{tmp_path}/uv/debian13-x86_64-0a1b\n"
-    arguments = (tmp_path / "path/uv.arguments").read_text()
-    assert arguments.startswith("pip install --compile-bytecode --no-deps ")
-    assert " --require-hashes " in arguments
-    assert arguments.endswith(f" --requirements {tmp_path}/wheels/requirements.txt\n")
-
-
-def test_uv_asks_the_index_of_the_build(install: Install, tmp_path: Path) -> None:
-    (tmp_path / "pip.env").write_text("PIP_INDEX_URL=https://a/simple\n")
-    assert install() == 0
-    assert (tmp_path / "path/uv.index").read_text() == "https://a/simple\n"
-
-
-def test_the_lock_of_uv_is_not_left(install: Install, tmp_path: Path) -> None:
-    assert install() == 0
-    assert [file.name for file in (tmp_path / "venv").iterdir()] == ["module.py"]
-
-
-def test_what_is_refused_is_not_installed(
-    install: Install, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "wheels").mkdir()
-    (tmp_path / "wheels/refused.txt").write_text("Wheels: It has no hash. Depend on another.\n")
-    assert install() == 1
-    assert capfd.readouterr().err == "Wheels: It has no hash. Depend on another.\n"
-    assert not (tmp_path / "path/uv.arguments").exists()
-
-
-def test_an_option_of_uv_is_passed_on(install: Install, tmp_path: Path) -> None:
-    assert install(0, "--prefix", "/opt/x y") == 0
-    assert (tmp_path / "path/uv.arguments").read_text().endswith(" --prefix /opt/x y\n")
-
-
-@pytest.mark.parametrize("status", [1, 2])
-def test_what_uv_cannot_install_stops_the_build(install: Install, status: int) -> None:
-    assert install(status) == status
-
-
-def test_without_a_key_nothing_is_installed(install: Install, tmp_path: Path) -> None:
-    """Else wheels of other headers would be taken for those of this image."""
-    (tmp_path / "compile-key.txt").unlink()
-    assert install() != 0
-    assert not (tmp_path / "path/uv.arguments").exists()

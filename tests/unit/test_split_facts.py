@@ -17,22 +17,26 @@ import select_wheels
 import split_facts
 import wheelhouse
 
+from tests.unit.locked import joined
+
 LOCKS = Path(__file__).parent / "locks"
 DOCKERFILE = Path(split_facts.__file__).parent.parent.parent / "Dockerfile.jinja"
 FILES = {
     "development.json",
+    "folders.json",
     "main.json",
     "not-imported.json",
     "own-package.txt",
     "pyproject.toml",
     "requirements-development.txt",
+    "requirements-own.txt",
     "system.json",
     "test-programs.json",
     "wheel-settings.json",
 }
 # Sessions read these; nothing in an image does.
-REQUIREMENTS = "requirements-development.txt"
-ON_THE_HOST = {"not-imported.json", "own-package.txt", REQUIREMENTS}
+REQUIREMENTS, OWN = "requirements-development.txt", "requirements-own.txt"
+ON_THE_HOST = {"not-imported.json", "own-package.txt", REQUIREMENTS, OWN}
 
 Split = Callable[[Path], dict[str, str]]
 
@@ -81,7 +85,7 @@ def test_the_stages_find_all_that_they_read_and_read_all_that_is_written(
     programs: list[tuple[Callable[[], None], list[Path | str]]] = [
         (select_system.main, [facts / "system.json", project, chosen]),
         (match_python.main, ["write", chosen / "system/production/interpreter.json"]),
-        (select_wheels.main, [facts, project / "none", chosen]),
+        (select_wheels.main, [facts, project / "none", project / "paths", chosen]),
     ]
     for program, arguments in programs:
         monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments)])
@@ -285,16 +289,82 @@ def test_a_project_without_a_lock_is_refused_in_a_sentence(split: Split, project
     assert "nox -s lock" in str(error.value)
 
 
-def test_main_alone_decides_about_production(split: Split, project: Path) -> None:
-    """What cannot be installed for development is said to whoever installs that."""
+def relocate(project: Path, name: str, kind: str, url: str, commit: str = "") -> None:
+    """Lock a package from another source than an index."""
     lock = project / "poetry.lock"
     text = lock.read_text(encoding="utf-8")
-    begin = text.index('name = "pytest"')
-    end = text.find("\n[[package]]", begin)
-    source = '\n[package.source]\ntype = "git"\nurl = "https://code.example/pytest.git"\n'
+    end = text.index("\n[[package]]", text.index(f'name = "{name}"'))
+    lines = [f'type = "{kind}"', f'url = "{url}"']
+    lines += [f'resolved_reference = "{commit}"'] if commit else []
+    source = "\n".join(["\n[package.source]", *lines, ""])
     lock.write_text(f"{text[:end]}{source}{text[end:]}", encoding="utf-8")
+
+
+def test_without_path_dependencies_sessions_install_the_project_after_the_packages(
+    split: Split, project: Path
+) -> None:
+    files = split(project)
+    assert files[OWN] == f"-e {project.as_uri()}\n"
+    assert json.loads(files["folders.json"]) == {"main": [], "development": []}
+
+
+def test_a_commit_is_installed_with_the_project_because_it_has_no_hash(
+    split: Split, project: Path
+) -> None:
+    before = split(project)
+    relocate(project, "click", "git", "https://code.example/click.git", "0a1b")
+    after = split(project)
+    [own, commit] = after[OWN].splitlines()
+    assert own == f"-e {project.as_uri()}"
+    assert commit.startswith("click @ git+https://code.example/click.git@0a1b")
+    assert "click==" not in after[REQUIREMENTS]
+    assert after["own-package.txt"] == before["own-package.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "production"), [("click", True), ("pytest", False)], ids=["production", "development"]
+)
+def test_a_folder_is_built_for_those_who_need_it(
+    split: Split, project: Path, name: str, production: bool
+) -> None:
+    """Sessions install it as they install the project, so that edits are seen at once."""
+    relocate(project, name, "directory", "../our libs/ü")
+    files = split(project)
+    assert files["own-package.txt"] == "paths"
+    folders = json.loads(files["folders.json"])
+    paths = {key: [folder["path"] for folder in found] for key, found in folders.items()}
+    there, elsewhere = ("main", "development") if production else ("development", "main")
+    assert paths == {there: ["../our libs/ü"], elsewhere: []}
+    folder = project.parent / "our libs/ü"
+    assert files[OWN] == f"-e {project.as_uri()}\n-e {folder.as_uri()}\n"
+    assert " " not in folder.as_uri()
+    assert f"{name}==" not in files[REQUIREMENTS]
+
+
+def test_a_folder_for_another_platform_is_installed_there_alone(
+    split: Split, project: Path
+) -> None:
+    relocate(project, "colorama", "directory", "../colours")
+    [_, line] = split(project)[OWN].splitlines()
+    assert line.startswith(f"colorama @ {(project.parent / 'colours').as_uri()} ; ")
+    assert "indows" in line or "win32" in line
+
+
+def test_sessions_install_a_file_from_where_it_is_by_its_hash(split: Split, project: Path) -> None:
+    relocate(project, "click", "file", "our wheels/click.whl")
+    files = split(project)
+    assert files["own-package.txt"] == "paths"
+    [line] = [x for x in joined(files[REQUIREMENTS]) if x.startswith("click")]
+    assert line.startswith(f"click @ {(project / 'our wheels/click.whl').as_uri()}")
+    assert " --hash=sha256:" in line
+    assert files[OWN] == f"-e {project.as_uri()}\n"
+
+
+def test_main_alone_decides_about_production(split: Split, project: Path) -> None:
+    """What cannot be installed for development is said to whoever installs that."""
+    relocate(project, "pytest", "git", "ssh://git@code.example/pytest.git", "0a1b")
     files = split(project)
     main, development = (json.loads(files[f"{x}.json"]) for x in ("main", "development"))
     assert main["refused"] == ""
-    assert "takes pytest from a git source, which has no hash. " in development["refused"]
+    assert "takes pytest from ssh://git@code.example/pytest.git, for " in development["refused"]
     assert development["packages"] == main["packages"]

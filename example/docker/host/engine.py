@@ -13,11 +13,13 @@
 A project without a lock file is locked first; a lock that does not fit pyproject.toml is refused.
 """
 
+import atexit
 import functools
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,6 +37,7 @@ from session import ended_by_errors
 
 IMAGE = Path(__file__).parent.parent / "image"
 SPLIT_FACTS, IMPORT_MODULES = IMAGE / "split_facts.py", IMAGE / "import_modules.py"
+PATH_DEPENDENCIES = IMAGE / "path_dependencies.py"
 # The tag of production while it is tested: what was shipped last keeps its own.
 CANDIDATE = "candidate"
 # Taken from the environment; what is not set there has its default in the Dockerfile.
@@ -44,6 +47,7 @@ BUILD_ARGUMENTS = (
     "HOST_GID",
     "HOST_UID",
     "OWN_PACKAGE",
+    "PROJECT_FOLDER",
     "PYTHON_IMAGE",
 )
 
@@ -104,8 +108,27 @@ def ensure_lock() -> str:
     with tempfile.TemporaryDirectory() as folder:
         facts(folder)
         # Builds of compose have it, too.
-        os.environ["OWN_PACKAGE"] = Path(folder, "own-package.txt").read_text(encoding="utf-8")
+        own = Path(folder, "own-package.txt").read_text(encoding="utf-8")
+        os.environ["OWN_PACKAGE"] = own
+        if own == "paths":
+            collect_paths()
         return Path(folder, "not-imported.json").read_text(encoding="utf-8")
+
+
+@functools.cache
+def collect_paths() -> None:
+    """Copy path dependencies that are outside of this folder to where builds find them.
+
+    Ends the program if one does not exist; what is copied is removed when it ends.
+    """
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    program = [sys.executable, str(PATH_DEPENDENCIES), ".", folder]
+    done = subprocess.run(program, stdout=subprocess.PIPE, encoding="utf-8", check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    if done.stdout:
+        os.environ.update(LOCAL_CONTEXT=folder, PROJECT_FOLDER=done.stdout.strip())
 
 
 def build_command(stage: str, *options: str) -> list[str]:
@@ -114,6 +137,8 @@ def build_command(stage: str, *options: str) -> list[str]:
     if file := settings.certificates():
         own.append(f"--secret=id=ca.pem,src={file}")
     own.append("--secret=id=pip.env,env=PIP_ENV")
+    if context := os.environ.get("LOCAL_CONTEXT"):
+        own.append(f"--build-context=local={context}")
     # Pipelines say there where layers are kept, for each stage apart.
     own += shlex.split(os.environ.get("BUILD_OPTIONS", "").replace("{stage}", stage))
     return ["docker", "build", f"--target={stage}", *own, *options, "."]
@@ -204,6 +229,7 @@ def up(*command: str) -> None:
 def write_lock(*arguments: str) -> None:
     """Write poetry.lock: of these packages new versions, with options of "poetry lock", or anew."""
     command = ["update", "--lock"] if arguments and arguments[0][0] != "-" else ["lock"]
+    collect_paths()
     options = [f"--build-arg=LOCK_COMMAND={' '.join([*command, *arguments])}", "--output=."]
     run_build("lock", *options, *([repeated()] if arguments else []))
 

@@ -1,13 +1,17 @@
 """Install the project's own package into a folder, by the backend that it names (PEP 517).
 
-    cd SOURCES; /opt/tools/bin/python3 docker/image/install_application.py simple|other OUTPUT
+    cd SOURCES; /opt/tools/bin/python3 docker/image/install_application.py simple OUTPUT
+    … install_application.py other OUTPUT FOLDERS PATHS BUILT
 
 Simple is what docker/image/package_metadata.py says. poetry-core is here, pinned, and asks nothing
 of the network. Any other backend is installed for the build, in the versions that [build-system]
 allows. APPLICATION_VERSION is the version for backends that would ask Git, which no build context
-has.
+has. FOLDERS names path dependencies on folders, which docker/image/path_dependencies.py collected
+in PATHS: they are installed with the package, those of development left as wheels in BUILT.
 """
 
+import contextlib
+import json
 import os
 import re
 import subprocess
@@ -18,8 +22,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from packaging.markers import Marker
 from poetry.core.masonry import api
 
+import path_dependencies
 from errors import ended_by_errors
 from package_metadata import PackageError, is_plain, is_simple
 
@@ -34,19 +40,19 @@ VERSIONS = (
 TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*", re.MULTILINE)
 
 
-def build_plain(output: Path) -> None:
+def build_plain(sources: Path, output: Path) -> None:
     """Build with the poetry-core that is here, in this process; PackageError if it refuses."""
     try:
-        api.build_wheel(str(output))
+        with contextlib.chdir(sources):
+            api.build_wheel(str(output))
     except (OSError, RuntimeError, ValueError) as error:
         told = " ".join(str(error).split()).removesuffix(".")
         raise PackageError(f"poetry-core says: {told}. {remedy(told)}.") from error
 
 
-def build_isolated(sources: Path, output: Path, backend: str) -> None:
+def build_isolated(sources: Path, output: Path, backend: str, version: str) -> None:
     """Build with a backend that is installed for it; PackageError if that fails."""
     command = ["online", "uv", "build", "--wheel", f"--out-dir={output}", str(sources)]
-    version = os.environ.get("APPLICATION_VERSION")
     told = dict.fromkeys(VERSIONS, version) if version else {}
     done = subprocess.run(
         command,
@@ -96,13 +102,37 @@ def check(output: Path, name: str) -> None:
                 )
 
 
-def install(wheels: Path, name: str, output: Path) -> None:
-    """Install a wheel into a folder, where it is in the virtual environment."""
-    requirements = wheels / "requirements.txt"
-    requirements.write_text(f"{name}\n")
+def build(sources: Path, pyproject: dict[str, Any], output: Path, version: str) -> None:
+    """Build a wheel, in a version that its backend might not find out; raises PackageError."""
+    if is_plain(pyproject):
+        build_plain(sources, output)
+    else:
+        backend = pyproject.get("build-system", {}).get("build-backend", "setuptools")
+        build_isolated(sources, output, backend, version)
+
+
+def build_folders(folders: list[dict[str, Any]], paths: Path, output: Path) -> list[str]:
+    """Build wheels of path dependencies that apply to this Python; return the packages' names."""
+    output.mkdir(exist_ok=True)
+    folders = [x for x in folders if not x["marker"] or Marker(x["marker"]).evaluate()]
+    for folder in folders:
+        sources = path_dependencies.collected(folder["path"], paths)
+        file = sources / "pyproject.toml"
+        pyproject = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
+        try:
+            build(sources, pyproject, output, folder["version"])
+        except PackageError as error:
+            raise PackageError(f"Of the path dependency {folder['path']}, {error}") from error
+    return [folder["name"] for folder in folders]
+
+
+def install(wheels: Path, requirements: list[str], output: Path) -> None:
+    """Install wheels into a folder, where they are in the virtual environment."""
+    listed = wheels / "requirements.txt"
+    listed.write_text("".join(f"{line}\n" for line in requirements))
     options = ["--compile-bytecode", "--no-cache", "--no-deps", "--no-index"]
     prefix = Path(f"{output}{os.environ['VIRTUAL_ENV']}")
-    files = (f"--find-links={wheels}", f"--prefix={prefix}", f"--requirements={requirements}")
+    files = (f"--find-links={wheels}", f"--prefix={prefix}", f"--requirements={listed}")
     subprocess.run(["uv", "pip", "install", *options, *files], check=True)
     # uv's own, of no use in an image.
     (prefix / ".lock").unlink()
@@ -112,26 +142,30 @@ def main() -> None:
     """Build and install what is in the working directory."""
     kind, output, sources = sys.argv[1], Path(sys.argv[2]), Path.cwd()
     pyproject: dict[str, Any] = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))
-    name = pyproject["project"]["name"]
-    if kind == "simple":
-        # What lets the Dockerfile copy folders that may be missing.
-        for folder in ("", "LICENSES", "src"):
-            Path(folder, "tools.txt").unlink(missing_ok=True)
+    requirements = [pyproject["project"]["name"]]
     with tempfile.TemporaryDirectory() as folder, ended_by_errors():
         wheels = Path(folder)
-        if kind == "simple" and not is_simple(pyproject):
-            raise PackageError(
-                "The Dockerfile takes poetry-core and a package in src/ by default, and this is "
-                "another. Build with --build-arg OWN_PACKAGE=other, or for compose write "
-                "OWN_PACKAGE=other into .env; sessions of Nox do it by themselves."
-            )
-        if is_plain(pyproject):
-            build_plain(wheels)
-        else:
-            backend = pyproject.get("build-system", {}).get("build-backend", "setuptools")
-            build_isolated(sources, wheels, backend)
-        check(wheels, name)
-        install(wheels, name, output)
+        if kind == "simple":
+            # What lets the Dockerfile copy folders that may be missing.
+            for name in ("", "LICENSES", "src"):
+                Path(name, "tools.txt").unlink(missing_ok=True)
+            if not is_simple(pyproject):
+                raise PackageError(
+                    "The Dockerfile takes poetry-core and a package in src/ by default, and this "
+                    "is another. Build with --build-arg OWN_PACKAGE=other, or for compose write "
+                    "OWN_PACKAGE=other into .env; sessions of Nox do it by themselves."
+                )
+        build(sources, pyproject, wheels, os.environ.get("APPLICATION_VERSION", ""))
+        check(wheels, requirements[0])
+        if kind == "other":
+            listed, paths, built = map(Path, sys.argv[3:])
+            folders = json.loads(listed.read_text(encoding="utf-8"))
+            requirements += build_folders(folders["main"], paths, wheels)
+            names = build_folders(folders["development"], paths, built)
+            if names:
+                text = "".join(f"{name}\n" for name in names)
+                (built / "requirements.txt").write_text(text, encoding="utf-8")
+        install(wheels, requirements, output)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
+import index_logins
 import wheelhouse
 from errors import ended_by_errors
 from poetry_lock import Chosen, requirements_file
@@ -131,6 +133,8 @@ def fill(
 
     Raises WheelhouseError for a wheel that is not available, or that is not what the lock names.
     """
+    # What comes with the project need not be in a wheelhouse.
+    packages = [package for package in packages if not package.path]
     there = wheelhouse.select(packages, house, set(sys_tags()), plan["no-binary"])
     old = wheelhouse.read_manifest(house)
     kept = {path.name: {**old[path.name], "new": False} for path, _ in there.values()}
@@ -190,6 +194,7 @@ def main() -> None:
     with ended_by_errors():
         if locked.refused:
             raise WheelhouseError(locked.refused)
+        os.environ.update(index_logins.variables(locked.sources, os.environ))
         manifest = fill(locked.packages, locked.options, plan, house / plan["tag"], folder)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True))
 

@@ -1,11 +1,12 @@
 """Plan which locked packages have to be compiled for this image, and choose the wheels made before.
 
-    /opt/tools/bin/python3 docker/image/select_wheels.py FACTS WHEELHOUSE OUTPUT
+    /opt/tools/bin/python3 docker/image/select_wheels.py FACTS WHEELHOUSE PATHS OUTPUT
 
-In: the folder with what docker/image/split_facts.py wrote, and the wheelhouse, which
-docker/image/make_wheels.py fills. Out: wheel-plan.json; and for production, for the tests (what
-development has and production has not) and for development a folder to install from, which has the
-wheels of the wheelhouse that it needs and a requirements file that takes them for what they are.
+In: the folder with what docker/image/split_facts.py wrote, the wheelhouse, which
+docker/image/make_wheels.py fills, and what docker/image/path_dependencies.py collected. Out:
+wheel-plan.json; and for production, for the tests (what development has and production has not) and
+for development a folder for docker/image/install_locked.py, which has the wheels of the wheelhouse
+that it needs and a requirements file that takes them for what they are.
 """
 
 import json
@@ -20,6 +21,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 import wheelhouse
 from errors import ended_by_errors
+from path_dependencies import collected
 from poetry_lock import Chosen, requirement_line
 
 # Where a stage mounts the folder that it installs from.
@@ -53,13 +55,20 @@ def requirements(
     """Return a requirements file that takes a wheel of the wheelhouse for what the lock has.
 
     A package that is there is known by its own digest, because the lock has none of what was
-    compiled here. If all are there, no index is asked.
+    compiled here. If all are there, no index is asked. Files of path dependencies are there, too.
     """
     packages = list(packages)
-    missing = [package for package in packages if (package.name, package.version) not in wheels]
+    missing = [
+        package
+        for package in packages
+        if (package.name, package.version) not in wheels and not package.path.endswith(".whl")
+    ]
+    files = any(package.path for package in packages)
     lines = [f"--no-binary {package.name}" for package in missing if package.name in no_binary]
-    lines += [*options] if missing else ["--no-index"]
-    lines += [f"--find-links {INSTALLED_FROM}"] if wheels else []
+    # pip alone knows the other one, for addresses without TLS, which uv takes as they are.
+    indexes = [option for option in options if not option.startswith("--trusted-host")]
+    lines += indexes if missing else ["--no-index"]
+    lines += [f"--find-links {INSTALLED_FROM}"] if wheels or files else []
     for package in packages:
         made = wheels.get((package.name, package.version))
         hashes = [f"sha256:{made[1]}"] if made else package.hashes
@@ -88,7 +97,7 @@ def announcement(names: Collection[str], no_binary: Collection[str], count: int,
 
 def main() -> None:
     """Write the plan and the folders to install from."""
-    facts, house, output = map(Path, sys.argv[1:])
+    facts, house, paths, output = map(Path, sys.argv[1:])
     settings = {
         name: [*map(canonicalize_name, packages)]
         for name, packages in json.loads((facts / "wheel-settings.json").read_text()).items()
@@ -99,21 +108,32 @@ def main() -> None:
     main = wheelhouse.read_selection(facts / "main.json")
     development = wheelhouse.read_selection(facts / "development.json")
     shipped = {package.name for package in main.packages}
-    only_there = [package for package in development.packages if package.name not in shipped]
+    shipped |= {commit.name for commit in main.commits}
+    only_there = replace(
+        development,
+        packages=[package for package in development.packages if package.name not in shipped],
+        commits=[commit for commit in development.commits if commit.name not in shipped],
+    )
     sets = {
         "main": main,
-        "test": replace(development, packages=only_there),
+        "test": only_there,
         # The last has all that the others have.
         "development": development,
     }
     for name, selection in sets.items():
         packages = selection.packages
-        with ended_by_errors():
-            wheels = wheelhouse.select(packages, house / tag, set(tags), no_binary)
         installed_from = output / "wheels" / name
         installed_from.mkdir(parents=True)
-        for path, _ in wheels.values():
+        with ended_by_errors():
+            wheels = wheelhouse.select(packages, house / tag, set(tags), no_binary)
+            files = [collected(package.path, paths) for package in packages if package.path]
+            for folder in selection.folders:
+                collected(folder.path, paths)
+        for path in (*files, *(path for path, _ in wheels.values())):
             shutil.copy2(path, installed_from)
+        commits = "".join(f"{commit.requirement}\n" for commit in selection.commits)
+        (installed_from / "commits.txt").write_text(commits, encoding="utf-8")
+        (installed_from / "sources.json").write_text(json.dumps(selection.sources))
         text = requirements(selection.options, packages, wheels, no_binary)
         (installed_from / "requirements.txt").write_text(text, encoding="utf-8")
         if selection.refused:

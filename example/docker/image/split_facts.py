@@ -5,9 +5,10 @@
 A build step is repeated when a file that it reads changes, so every file has one fact: main.json
 and development.json (the locked packages to install, without and with the development groups),
 system.json (the system packages), wheel-settings.json ([tool.seedpod.wheels]), test-programs.json
-and not-imported.json ([tool.seedpod.test]), and pyproject.toml (what building the project's wheel
-needs). On the host, it checks all of that before anything is built; own-package.txt tells which way
-the project's own package is built, and requirements-development.txt is what sessions install.
+and not-imported.json ([tool.seedpod.test]), folders.json (path dependencies on folders), and
+pyproject.toml (what building the project's wheel needs). On the host, it checks all of that before
+anything is built; own-package.txt tells which way the project's own package is built, and sessions
+install requirements-development.txt, then requirements-own.txt, which has no hashes.
 """
 
 import json
@@ -15,12 +16,14 @@ import sys
 import tomllib
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import declaration
 import package_metadata
 import poetry_lock
 import project_settings
 from errors import ended_by_errors
+from poetry_lock import Selection
 
 
 def facts(project: Path) -> dict[str, str]:
@@ -35,18 +38,54 @@ def facts(project: Path) -> dict[str, str]:
     except poetry_lock.LockError as error:
         # Main alone decides about production; who installs development says it.
         development = replace(main, refused=str(error))
-    requirements = poetry_lock.requirements_file(development.options, development.packages)
+    own = [f"-e {_address(project, '.')}"]
+    everywhere = ("", poetry_lock.python_marker(lock.python_versions))
+    for folder in development.folders:
+        address = _address(project, folder.path)
+        # pip knows no condition for what it installs as editable.
+        own.append(
+            f"-e {address}"
+            if folder.marker in everywhere
+            else f"{folder.name} @ {address} ; {folder.marker}"
+        )
+    own += [commit.requirement for commit in development.commits]
+    packages = [
+        replace(package, url=_address(project, package.path)) if package.path else package
+        for package in development.packages
+    ]
+    requirements = poetry_lock.requirements_file(development.options, packages)
     return {
         "main.json": json.dumps(asdict(main)),
         "development.json": json.dumps(asdict(development)),
         "requirements-development.txt": requirements,
+        "requirements-own.txt": "".join(f"{line}\n" for line in own),
+        "folders.json": json.dumps(_folders(main, development)),
         "system.json": json.dumps(declaration.facts(declaration.load(pyproject)), sort_keys=True),
         "wheel-settings.json": json.dumps(project_settings.wheel_settings(pyproject)),
         "test-programs.json": json.dumps(project_settings.test_programs(pyproject)),
-        "own-package.txt": "simple" if package_metadata.is_simple(pyproject) else "other",
+        "own-package.txt": _own_package(pyproject, development),
         "not-imported.json": json.dumps(project_settings.not_imported(pyproject)),
         "pyproject.toml": package_metadata.build_part(pyproject),
     }
+
+
+def _address(project: Path, path: str) -> str:
+    """Return the address of a path, which needs no quotes in a requirements file."""
+    return (project / path).resolve().as_uri()
+
+
+def _folders(main: Selection, development: Selection) -> dict[str, list[dict[str, Any]]]:
+    """Return the folders that production needs, and those that only development needs."""
+    shipped = {folder.name for folder in main.folders}
+    only_there = [folder for folder in development.folders if folder.name not in shipped]
+    return {"main": [*map(asdict, main.folders)], "development": [*map(asdict, only_there)]}
+
+
+def _own_package(pyproject: dict[str, Any], development: Selection) -> str:
+    """Return which of the Dockerfile's ways builds the project's own package."""
+    if development.folders or any(package.path for package in development.packages):
+        return "paths"
+    return "simple" if package_metadata.is_simple(pyproject) else "other"
 
 
 def main() -> None:

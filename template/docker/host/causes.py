@@ -7,7 +7,12 @@ tests/unit/test_causes.py of Seedpod's repository has each message as it was met
 
 CAUSES = (
     # What a program of this folder reports, behind BuildKit's time stamp, has both sentences.
-    (r"^(?:#\d+ )?[\d.]+ ((?:System packages|Interpreter|Package|Settings|Wheels): .+)$", "{}", ""),
+    (
+        r"^(?:#\d+ )?[\d.]+ "
+        r"((?:Index|Interpreter|Package|Settings|System packages|Wheels): .+)$",
+        "{}",
+        "",
+    ),
     (
         r"fatal error: (\S+\.h(?:pp)?): No such file",
         "A wheel is compiled here, and the header {} is missing.",
@@ -99,14 +104,29 @@ CAUSES = (
         "Name the file with its authority's certificates in SSL_CERT_FILE.",
     ),
     (
-        r"No matching distribution found for (\S+)|\b401\b.* for url \((\S+)\)",
+        r"Source \(.+\): Authorization error accessing (\S+)",
+        "The package index lets nobody in at {} without the right user and password.",
+        "Set POETRY_HTTP_BASIC_NAME_USERNAME and POETRY_HTTP_BASIC_NAME_PASSWORD, with the index's "
+        "name, in the environment or in pip.env.",
+    ),
+    (
+        r"No matching distribution found for (\S+)|\b401\b.* for url \((\S+)\)"
+        r"|Because (\S+) was not found in the package registry",
         "The package index refuses or lacks {}.",
         "Check PIP_INDEX_URL with its user and password, in the environment or in pip.env.",
     ),
     (
-        r"Path \S+ for (\S+) does not exist",
-        "Poetry locks where the folder of {} is not, because it is outside of the build.",
-        "Depend on a release of it, or by URL on the wheel that poetry build makes of it.",
+        # Refused, Poetry asks the program git, which is not in its stage.
+        r"Failed to clone \S+,|could not read Username for '|Authentication failed for '"
+        r"|(?s:Resolving dependencies\.\.\..*No such file or directory: 'git')",
+        "A repository of Git does not let this build in.",
+        "Set POETRY_REPOSITORIES_NAME_URL to its address, and POETRY_HTTP_BASIC_NAME_USERNAME and "
+        "POETRY_HTTP_BASIC_NAME_PASSWORD, in the environment or in pip.env.",
+    ),
+    (
+        r"Git executable not found",
+        "A dependency comes from Git, and the program git is missing.",
+        'Declare git = "*" in dev-dependencies of [tool.sys] in pyproject.toml.',
     ),
     (
         r"failed to stat (\S+?):",

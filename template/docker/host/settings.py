@@ -1,12 +1,16 @@
 """Settings of this machine for builds, pip and uv: which index to use, and who owns mounted files.
 
-In: environment variables, pip.env (lines like PIP_INDEX_URL=https://…) and .env. What is set in the
-environment comes first. Out: further variables of this process, for all that it starts.
+In: environment variables, pip.env (lines like PIP_INDEX_URL=https://…), .env, and the tables
+http-basic and repositories of poetry.toml. What is set in the environment comes first. Out: further
+variables of this process, for all that it starts.
 """
 
 import os
 import re
+import tomllib
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 # The names under which uv knows pip's settings.
 INDEX = {
@@ -14,6 +18,9 @@ INDEX = {
     "PIP_EXTRA_INDEX_URL": "UV_INDEX",
     "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
 }
+# What Poetry reads for an index of pyproject.toml:
+# https://python-poetry.org/docs/repositories/#configuring-credentials.
+LOGIN = r"POETRY_(HTTP_BASIC_[A-Z\d_]+_(USERNAME|PASSWORD)|REPOSITORIES_[A-Z\d_]+_URL)"
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 # What builds take of .env; the rest of it is for compose only.
 BUILDS = ("APPLICATION_VERSION", "BUILDER_IMAGE", "HOST_GID", "HOST_UID", "PYTHON_IMAGE")
@@ -26,14 +33,20 @@ def certificates() -> str | None:
 
 def apply() -> None:
     """Set the variables; a second time nothing changes."""
-    for name, value in _read("pip.env", r"^([A-Z_]+)=(.*)$"):
-        if name in INDEX:
+    for name, value in (*_read("pip.env", r"^([A-Z\d_]+)=(.*)$"), *_logins_of_poetry()):
+        if name in INDEX or re.fullmatch(LOGIN, name):
             os.environ.setdefault(name, value)
     index = {name: os.environ[name] for name in INDEX if os.environ.get(name)}
-    # A build has this one as its secret pip.env.
-    os.environ["PIP_ENV"] = "\n".join(f"{name}={value}" for name, value in index.items())
+    logins = {name: value for name, value in os.environ.items() if re.fullmatch(LOGIN, name)}
+    # A build has this one as its secret pip.env. It is set once: what follows is not for builds.
+    text = "\n".join(f"{name}={value}" for name, value in sorted({**index, **logins}.items()))
+    first = os.environ.setdefault("PIP_ENV", text) == text
     for name, value in index.items():
         os.environ.setdefault(INDEX[name], value)
+    if first:
+        for address in _with_logins():
+            for name in ("PIP_EXTRA_INDEX_URL", "UV_INDEX"):
+                os.environ[name] = f"{os.environ.get(name, '')} {address}".strip()
     for name, value in _read(".env", r"^(?:export )?([A-Z_]+)=(.*)$"):
         # Quotes and a comment mean here what they mean to compose.
         if name in (*BUILDS, *CERTIFICATES) and (
@@ -45,6 +58,48 @@ def apply() -> None:
     if hasattr(os, "getuid"):  # Elsewhere Docker maps the owner.
         os.environ.setdefault("HOST_UID", str(os.getuid()))
         os.environ.setdefault("HOST_GID", str(os.getgid()))
+
+
+def _logins_of_poetry() -> list[tuple[str, str]]:
+    """Return what poetry.toml has of users and passwords, as the variables that Poetry reads."""
+    content = _toml("poetry.toml")
+    return [
+        (f"POETRY_{prefix}_{_key(name)}_{field.upper()}", str(value))
+        for prefix, table in (("HTTP_BASIC", "http-basic"), ("REPOSITORIES", "repositories"))
+        for name, fields in content.get(table, {}).items()
+        if isinstance(fields, dict)
+        for field, value in fields.items()
+    ]
+
+
+def _with_logins() -> list[str]:
+    """Return the addresses of the indexes in pyproject.toml that have a user and a password.
+
+    pip and uv do not know Poetry's variables.
+    """
+    addresses = []
+    for source in _toml("pyproject.toml").get("tool", {}).get("poetry", {}).get("source", []):
+        prefix = f"POETRY_HTTP_BASIC_{_key(source.get('name', ''))}"
+        login = [os.environ.get(f"{prefix}_{field}", "") for field in ("USERNAME", "PASSWORD")]
+        if any(login) and "url" in source:
+            url = urlsplit(source["url"])
+            user = ":".join(quote(text, safe="") for text in login)
+            netloc = f"{user}@{url.netloc.rpartition('@')[2]}"
+            addresses.append(url._replace(netloc=netloc).geturl())
+    return addresses
+
+
+def _key(name: str) -> str:
+    """Return what the variables of an index call it."""
+    return re.sub(r"[.-]", "_", name).upper()
+
+
+def _toml(name: str) -> dict[str, Any]:
+    """Return the content of a file; nothing if it cannot be read, which its own readers say."""
+    try:
+        return tomllib.loads(Path(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def _read(name: str, line: str) -> list[tuple[str, str]]:

@@ -10,8 +10,8 @@ import ast
 import json
 import re
 import tomllib
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,6 +22,8 @@ from errors import BuildError
 MAIN = "main"
 # Only this one: a later format may move a restriction into a field that is not read here.
 LOCK_VERSION = "2.1"
+# Sources without hashes, by the field of a selection in which they are.
+PLACES = {"git": "commits", "directory": "folders"}
 HASH_ALGORITHMS = ("sha256:", "sha384:", "sha512:")
 PYTHON_CLAUSE = re.compile(r"(\^|~=|~|===?|!=|[<>]=?|)\s*(\d\w*(?:\.\w+)*(?:\.\*)?)")
 
@@ -53,7 +55,7 @@ class Package:
 class Chosen:
     """A package to install where its marker is true; without a marker that is everywhere.
 
-    Its file is at ``url``, or where an index says.
+    It is where an index says, or at ``url``, or at ``path``, as seen from the project.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Chosen:
     hashes: list[str]
     files: list[str]
     url: str = ""
+    path: str = ""
 
     @property
     def requirement(self) -> str:
@@ -82,12 +85,17 @@ class Chosen:
 class Selection:
     """What is to be installed, and the options with which pip and uv find it.
 
-    ``refused`` says why this is less than what is locked, if it is.
+    ``refused`` says why this is less than what is locked, if it is. ``sources`` are indexes with a
+    name, each with its address. ``packages`` have hashes; ``commits`` of Git repositories, and
+    ``folders`` with sources have none.
     """
 
     options: list[str]
     packages: list[Chosen]
     refused: str = ""
+    sources: dict[str, str] = field(default_factory=dict)
+    commits: list[Chosen] = field(default_factory=list)
+    folders: list[Chosen] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -135,23 +143,36 @@ def select(
 ) -> Selection:
     """Return what some groups and extras of a project install.
 
-    LockError for an unknown group or extra, for a marker that cannot be read, and for a package
-    that cannot be installed with its hash checked, from an index or an address.
+    LockError for an unknown group or extra, for a marker that cannot be read, for a package
+    without hashes that is neither a commit nor a folder, and for a place that no build can reach.
     """
     groups = _known("group", groups, lock.groups)
     extras = _known("extra", extras, lock.extras)
-    options: set[str] = set()
-    packages = []
+    chosen = Selection(options=[], packages=[])
     for package in lock.packages:
         try:
-            marker = _marker(package, groups, extras)
-            restricted = join("and", (python_marker(lock.python_versions), marker))
+            _add(chosen, lock, package, _marker(package, groups, extras))
         except ValueError as error:
             raise LockError(f"{lock.path} has a marker that cannot be read: {error}") from error
-        if marker is not False:
-            options.update(_options(lock, package))
-            packages.append(_chosen(lock, package, restricted))
-    return Selection(sorted(options), sorted(packages, key=lambda x: (x.requirement, x.hashes)))
+        except KeyError as error:
+            raise LockError(f"{lock.path} does not say {error} of {package.name}") from error
+    for found in (chosen.packages, chosen.commits, chosen.folders):
+        found.sort(key=lambda x: (x.requirement, x.hashes))
+    return replace(chosen, options=_options(chosen.sources))
+
+
+def _add(chosen: Selection, lock: Lock, package: Package, marker: Marker) -> None:
+    """Add a package that has to be installed, where its marker is true."""
+    if marker is False:
+        return
+    kind = package.source.get("type", "")
+    restricted = join("and", (python_marker(lock.python_versions), marker))
+    text = restricted if isinstance(restricted, str) else ""
+    found: list[Chosen] = getattr(chosen, PLACES.get(kind, "packages"))
+    found.append(_chosen(lock, package, kind, text))
+    if kind == "legacy":
+        url = _without_login(package.source["url"])
+        chosen.sources[package.source.get("reference", url)] = url
 
 
 def requirements_file(options: Iterable[str], packages: Iterable[Chosen]) -> str:
@@ -327,35 +348,58 @@ def _marker(package: Package, groups: Collection[str], extras: Collection[str]) 
     return join("or", (parse_marker(text, extras) for text in texts))
 
 
-def _options(lock: Lock, package: Package) -> list[str]:
-    if not package.source or package.source["type"] == "url":
-        return []
-    kind = package.source["type"]
-    if kind != "legacy":
-        remedy = "Depend on a release of it, or by URL on the wheel that `poetry build` makes of it"
-        if kind == "git":
-            remedy = "Depend by URL on the archive of that commit or tag, which has a hash"
+def _options(sources: Mapping[str, str]) -> list[str]:
+    options = {f"--extra-index-url {url}" for url in sources.values()}
+    plain = (urlsplit(url) for url in sources.values())
+    options |= {f"--trusted-host {url.netloc}" for url in plain if url.scheme == "http"}
+    return sorted(options)
+
+
+def _without_login(address: str) -> str:
+    """Return an address without user and password: a layer would keep them, a secret does not."""
+    url = urlsplit(address.rstrip("/"))
+    return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+
+
+def _chosen(lock: Lock, package: Package, kind: str, marker: str) -> Chosen:
+    """Return a package, and where it is by the kind of its source."""
+    place = {}
+    if kind in ("file", "directory"):
+        place = {"path": _path(package)}
+    elif kind in ("git", "url"):
+        place = {"url": _url(lock, package, kind)}
+    elif kind not in ("", "legacy"):
         raise LockError(
-            f"{lock.path} takes {package.name} from a {kind} source, which has no hash",
-            f"{remedy}, then run `nox -s lock`",
+            f"{lock.path} takes {package.name} from a {kind} source",
+            "Depend on a release of it, then run `nox -s lock`",
         )
-    url = urlsplit(package.source["url"].rstrip("/"))
-    # Credentials reach a build as a secret; here they would end in a layer.
-    host = url.netloc.rpartition("@")[2]
-    trusted = [f"--trusted-host {host}"] if url.scheme == "http" else []
-    return [f"--extra-index-url {url._replace(netloc=host).geturl()}", *trusted]
-
-
-def _chosen(lock: Lock, package: Package, marker: Marker) -> Chosen:
-    if not package.hashes:
+    if not package.hashes and kind not in PLACES:
         raise LockError(f"{lock.path} has no hashes for {package.name}=={package.version}")
-    text = marker if isinstance(marker, str) else ""
-    url = _url(lock, package) if package.source.get("type") == "url" else ""
-    return Chosen(package.name, package.version, text, package.hashes, package.files, url)
+    return Chosen(package.name, package.version, marker, package.hashes, package.files, **place)
 
 
-def _url(lock: Lock, package: Package) -> str:
+def _path(package: Package) -> str:
+    path = package.source["url"]
+    if path.startswith("/") or ":" in path:
+        raise LockError(
+            f"{package.name} is at {path}, which only one machine has",
+            'Write { path = "../NAME" } in [tool.poetry.dependencies], then run `nox -s lock`',
+        )
+    return path
+
+
+def _url(lock: Lock, package: Package, kind: str) -> str:
+    """Return an address as pip and uv read it.
+
+    Source: https://packaging.python.org/specifications/version-specifiers/#direct-references.
+    """
     url = urlsplit(package.source["url"])
+    if kind == "git" and url.scheme not in ("http", "https"):
+        raise LockError(
+            f"{lock.path} takes {package.name} from {package.source['url']}, for which no build "
+            "has a key",
+            "Write its address with https, then run `nox -s lock`",
+        )
     if "@" in url.netloc:
         raise LockError(
             f"{lock.path} has a password in the address of {package.name}",
@@ -363,4 +407,7 @@ def _url(lock: Lock, package: Package) -> str:
             "a secret",
         )
     folder = package.source.get("subdirectory")
-    return url._replace(fragment=f"subdirectory={folder}" if folder else "").geturl()
+    place = url._replace(fragment="").geturl()
+    if kind == "git":
+        place = f"git+{place}@{package.source['resolved_reference']}"
+    return f"{place}#subdirectory={folder}" if folder else place

@@ -28,9 +28,10 @@ class WheelhouseError(BuildError):
 def read_selection(file: Path) -> Selection:
     """Return, of what split_facts.py wrote, the packages that apply to this Python."""
     content = json.loads(file.read_text(encoding="utf-8"))
-    packages = (Chosen(**package) for package in content["packages"])
-    applying = [x for x in packages if not x.marker or Marker(x.marker).evaluate()]
-    return Selection(content["options"], applying, content["refused"])
+    for kind in ("packages", "commits", "folders"):
+        packages = (Chosen(**package) for package in content[kind])
+        content[kind] = [x for x in packages if not x.marker or Marker(x.marker).evaluate()]
+    return Selection(**content)
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,62 @@
+"""Install the locked packages that docker/image/select_wheels.py chose.
+
+    online python3 docker/image/install_locked.py [OPTION …]
+
+In: /wheels, what it wrote; /built, wheels that docker/image/install_application.py built for
+development only, if there are any; and options of uv, like --prefix /opt/test. By default it
+installs into the virtual environment.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import index_logins
+from errors import ended_by_errors
+
+WHEELS, BUILT = Path("/wheels"), Path("/built")
+KEY = Path("/metadata/compile-key.txt")
+UV = ("uv", "pip", "install", "--compile-bytecode", "--no-deps")
+
+
+def commands(wheels: Path, built: Path) -> list[list[str]]:
+    """Return the commands that install what is in these folders."""
+    # The hashes decide what is installed, so it does not matter which of several indexes has it.
+    locked = ["--index-strategy=unsafe-best-match", "--require-hashes"]
+    found = [[*locked, f"--requirements={wheels / 'requirements.txt'}"]]
+    # A commit's own number is its hash.
+    if (wheels / "commits.txt").stat().st_size:
+        found.append([f"--requirements={wheels / 'commits.txt'}"])
+    if (built / "requirements.txt").exists():
+        own = ["--no-index", f"--find-links={built}"]
+        found.append([*own, f"--requirements={built / 'requirements.txt'}"])
+    return [[*UV, *options] for options in found]
+
+
+def main() -> None:
+    """Install with the options that the arguments are."""
+    refused = WHEELS / "refused.txt"
+    if refused.exists():
+        sys.exit(refused.read_text(encoding="utf-8").strip())
+    sources = json.loads((WHEELS / "sources.json").read_text(encoding="utf-8"))
+    os.environ.update(index_logins.variables(sources, os.environ))
+    os.environ.update(index_logins.git_variables(os.environ))
+    # A wheel that was compiled with other headers has the same name, so each key has a cache.
+    os.environ["UV_CACHE_DIR"] = f"/root/.cache/uv/{KEY.read_text(encoding='utf-8')}"
+    for command in commands(WHEELS, BUILT):
+        status = subprocess.run([*command, *sys.argv[1:]], check=False).returncode
+        if status:
+            package = re.search(r"^([a-z\d-]+)==", (WHEELS / "requirements.txt").read_text(), re.M)
+            with ended_by_errors():
+                index_logins.check(sources, os.environ, package[1] if package else "")
+            sys.exit(status)
+    # uv's own, of no use in an image.
+    for folder in (os.environ["VIRTUAL_ENV"], "/opt/test"):
+        Path(folder, ".lock").unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()
