@@ -24,9 +24,11 @@ nox.options.sessions = [
 ]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
+# Poetry 1 had the Python that a project requires among its dependencies.
+OLD = PYPROJECT.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python", "")
+REQUIRED = PYPROJECT.get("project", {}).get("requires-python", OLD)
 # The lowest that it allows; None is the Python of Nox.
-FOUND = re.search(r"(?:>=?|==|~=?|\^)\s*(\d+\.\d+)", PYPROJECT["project"]["requires-python"])
-PYTHON = FOUND[1] if FOUND else None
+PYTHON = next(iter(re.findall(r"(?:>=?|==|~=?|\^)\s*(\d+\.\d+)", REQUIRED)), None)
 COPIER = "copier>=9.15,<10"
 NOX = (sys.executable, "-m", "nox", "--session")
 
@@ -167,9 +169,8 @@ def install_locked(session: nox.Session) -> None:
     host(session, "engine", "facts", facts)
     # The hashes decide what is installed, so it does not matter which of several indexes has it.
     strategy = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
-    requirements = f"{facts}/requirements-development.txt"
-    session.install("--require-hashes", "--requirement", requirements, env=strategy)
-    session.install("--no-deps", "--requirement", f"{facts}/requirements-own.txt")
+    session.install("--require-hashes", f"-r{facts}/requirements-development.txt", env=strategy)
+    session.install("--no-deps", f"-r{facts}/requirements-own.txt")
 
 
 def host(session: nox.Session, program: str, *arguments: str) -> None:

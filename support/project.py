@@ -35,8 +35,8 @@ class Project:
     def name(self) -> str:
         """Return the project's name, which its images have too."""
         pyproject = tomllib.loads((self.folder / "pyproject.toml").read_text(encoding="utf-8"))
-        name: str = pyproject["project"]["name"]
-        return name
+        # Poetry 1 had it in its own table.
+        return str(pyproject.get("project", pyproject["tool"].get("poetry"))["name"])
 
     def nox(self, session: str, *arguments: str) -> None:
         """Run a session of the project; SupportError if it fails."""

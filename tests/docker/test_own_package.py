@@ -13,6 +13,41 @@ POETRY = '["poetry-core>=2"]', "poetry.core.masonry.api"
 PACKED = '[tool.poetry]\npackages = [{ include = "own", from = "src" }]'
 DYNAMIC = {'version = "0.1.0"': 'dynamic = ["version"]'}
 VERSION = "import importlib.metadata as m; print(m.version(m.distribution({0!r}).name), end=' ')\n"
+# As Poetry 1 wrote it.
+OLD = """
+[tool.poetry]
+name = "{0}"
+version = "0.1.0"
+description = "Ten years old"
+authors = ["A <a@example.org>"]
+packages = [{{ include = "own", from = "src" }}]
+
+[tool.poetry.dependencies]
+python = "<4.0,>=3.11"
+click = "^8.1"
+colorama = {{ version = "*", optional = true }}
+
+[tool.poetry.extras]
+colours = ["colorama"]
+
+[tool.poetry.scripts]
+{0} = "own.__main__:main"
+
+[tool.poetry.dev-dependencies]
+debugpy = "^1.8"
+mypy = "*"
+pytest = ">=8.3"
+
+[build-system]
+requires = ["poetry-core>=1.0.0"]
+build-backend = "poetry.core.masonry.api"
+
+[tool.seedpod]
+extras = ["colours"]
+
+[tool.mypy]
+files = ["src", "tests"]
+"""
 # Poetry's build script: what it makes is copied beside the sources.
 BUILD = """
 import shutil
@@ -184,6 +219,19 @@ def test_a_flat_package_is_tested_and_developed_as_any_other(make: Make) -> None
     where = "import own; print(own.__file__)"
     assert project.python(where, "development") == "/app/own/__init__.py"
     assert project.python(where, "test").startswith("/opt/venv/")
+
+
+def test_a_project_of_poetry_1_needs_no_other_tables(make: Make) -> None:
+    project = make(kind="cli", package_name="own", python_version="3.11")
+    text = OLD.format(project.name)
+    (project.folder / "pyproject.toml").write_text(text, encoding="utf-8")
+    project.session("lock")
+    assert "2 passed" in project.session("docker_test")
+    project.session("docker_prod")
+    assert project.python("import colorama, own; print(own.__name__)") == "own"
+    assert project.docker("run", "--rm", f"{project.name}:production", "--help").startswith("Usage")
+    assert "2 passed" in project.session("tests")
+    project.session("typecheck")
 
 
 def test_what_is_wrong_is_the_last_that_docker_prod_says(make: Make) -> None:

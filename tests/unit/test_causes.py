@@ -208,6 +208,16 @@ MESSAGES = [
         "The address 127.0.0.1:8000 is in use.",
     ),
     (
+        "#16 0.993   - torch requires Python >=3.9,<4.0, so it will not be installable for Python "
+        ">=4.0\n#16 0.993 \n",
+        "A dependency is not made for Python 4.0 and later",
+    ),
+    (
+        "#16 0.993   - scipy requires Python >=3.7,<3.11, so it will not be installable for Python "
+        ">=3.13\n#16 0.993 \n",
+        "The version of scipy that is asked for is not made for a Python that",
+    ),
+    (
         "#12 1.7 The currently activated Python version 3.13.5 is not supported by the project\n"
         "#12 1.7 current Python version (3.13.5) does not satisfy >=3.14",
         "The base image has Python 3.13.5, which requires-python in pyproject.toml excludes.",

@@ -231,3 +231,18 @@ def test_simple_is_what_needs_src_and_licences_alone(old: str, new: str, simple:
     text = SIMPLE + BUILD
     assert old in text
     assert package_metadata.is_simple(tomllib.loads(text.replace(old, new, 1))) is simple
+
+
+def test_a_project_has_its_name_where_either_poetry_wrote_it() -> None:
+    assert package_metadata.name({"project": {"name": "new"}}) == "new"
+    assert package_metadata.name({"tool": {"poetry": {"name": "old"}}}) == "old"
+    with pytest.raises(package_metadata.PackageError, match=r"no name .*\. Write it into"):
+        package_metadata.name({"tool": {}})
+
+
+def test_a_project_of_poetry_1_keeps_what_its_wheel_is_made_of() -> None:
+    poetry = {"name": "old", "version": "1.0", "readme": "README.md"}
+    system = {"requires": ["poetry-core>=2"], "build-backend": package_metadata.POETRY_CORE}
+    pyproject = {"build-system": system, "tool": {"poetry": poetry, "ruff": {}}}
+    part = tomllib.loads(package_metadata.build_part(pyproject))
+    assert part == {"build-system": system, "tool": {"poetry": {"name": "old", "version": "1.0"}}}

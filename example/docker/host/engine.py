@@ -67,7 +67,9 @@ def project() -> dict[str, Any]:
 
 def name() -> str:
     """Return the project's name, which its images and its service of compose have, too."""
-    return str(project()["project"]["name"])
+    # Poetry 1 had it in its own table.
+    tables = project()
+    return str(tables.get("project", tables.get("tool", {}).get("poetry", {}))["name"])
 
 
 def facts(folder: str) -> None:

@@ -35,7 +35,7 @@ def is_plain(pyproject: dict[str, Any]) -> bool:
 
 def is_simple(pyproject: dict[str, Any]) -> bool:
     """Tell whether a plain project has what it packs in src/, and licences beside it."""
-    project, poetry = pyproject["project"], pyproject.get("tool", {}).get("poetry", {})
+    project, poetry = pyproject.get("project", {}), pyproject.get("tool", {}).get("poetry", {})
     packages = [x for x in poetry.get("packages", []) if "wheel" in x.get("format", "wheel")]
     licences = [*project.get("license-files", [])]
     if isinstance(project.get("license"), dict):
@@ -50,13 +50,23 @@ def is_simple(pyproject: dict[str, Any]) -> bool:
     )
 
 
+def name(pyproject: dict[str, Any]) -> str:
+    """Return the project's name, which Poetry 1 had in a table of its own; raises PackageError."""
+    poetry = pyproject.get("tool", {}).get("poetry", {})
+    found = pyproject.get("project", poetry).get("name")
+    if not isinstance(found, str):
+        raise PackageError("pyproject.toml has no name of the project. Write it into [project].")
+    return found
+
+
 def build_part(pyproject: dict[str, Any]) -> str:
     """Return, as TOML, the part of pyproject.toml that decides what the project's wheel is."""
-    project, tools = pyproject["project"], pyproject.get("tool", {})
+    project, tools = pyproject.get("project"), pyproject.get("tool", {})
     if is_plain(pyproject):
         # The README is the package's description on an index; in an image nobody reads it.
         poetry = {key: x for key, x in tools.get("poetry", {}).items() if key != "readme"}
-        project = {key: value for key, value in project.items() if key != "readme"}
+        if project:
+            project = {key: value for key, value in project.items() if key != "readme"}
         tools = {"poetry": poetry}
     kept = {"build-system": pyproject.get("build-system"), "project": project}
     kept["tool"] = {key: value for key, value in tools.items() if key not in UNRELATED}

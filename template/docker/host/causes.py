@@ -134,6 +134,16 @@ CAUSES = (
         "Correct SSL_CERT_FILE, or unset it.",
     ),
     (
+        r"requires Python \S*<([\d.]+)\S*, so it will not be installable for Python >=\1\s",
+        "A dependency is not made for Python {} and later, which requires-python allows.",
+        'Add this end to requires-python in pyproject.toml, like ">=3.13,<4.0", and lock again.',
+    ),
+    (
+        r"- (\S+) requires Python .+, so it will not be installable for Python",
+        "The version of {} that is asked for is not made for a Python that requires-python allows.",
+        "Allow another version of it in pyproject.toml, and lock again.",
+    ),
+    (
         r"[Cc]urrent Python version \(([\d.]+)\) (?:does not satisfy|is not allowed)"
         r"|Python version ([\d.]+) is not supported by the project",
         "The base image has Python {}, which requires-python in pyproject.toml excludes.",

@@ -25,6 +25,7 @@ from typing import Any
 from packaging.markers import Marker
 from poetry.core.masonry import api
 
+import package_metadata
 import path_dependencies
 from errors import ended_by_errors
 from package_metadata import PackageError, is_plain, is_simple
@@ -142,9 +143,8 @@ def main() -> None:
     """Build and install what is in the working directory."""
     kind, output, sources = sys.argv[1], Path(sys.argv[2]), Path.cwd()
     pyproject: dict[str, Any] = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))
-    requirements = [pyproject["project"]["name"]]
     with tempfile.TemporaryDirectory() as folder, ended_by_errors():
-        wheels = Path(folder)
+        requirements, wheels = [package_metadata.name(pyproject)], Path(folder)
         if kind == "simple":
             # What lets the Dockerfile copy folders that may be missing.
             for name in ("", "LICENSES", "src"):
