@@ -41,14 +41,8 @@ setup(name="{name}", version="{version}", py_modules=["{module}"])
 """
 # Caches take a file of the same name and version for the same file.
 VERSION = f"1.{zlib.crc32(repr((SETUPS, SETUP)).encode())}"
-DEPENDENCY_STEP = (
-    "RUN --mount=type=bind,from=selection,source=/selection/wheels/{},target=/wheels \\\n"
-    "    --mount=type=cache,target=/root/.cache/uv \\\n"
-)
-OFFLINE_STEP = (
-    "RUN --network=none \\\n"
-    "    --mount=type=bind,from=selection,source=/selection/wheels/{},target=/wheels \\\n"
-)
+INSTALLED = "    --mount=type=bind,from=selection,source=/selection/wheels/{},target=/wheels \\\n"
+CACHE = "    --mount=type=cache,target=/root/.cache/uv \\\n"
 SUMMARY = r"wheels: (\d+) built, (\d+) taken from the index, (\d+) kept\."
 
 
@@ -147,7 +141,8 @@ def copy(story: Story, tmp_path: Path) -> Made:
 
 def test_with_all_wheels_a_build_installs_its_packages_without_a_network(copy: Made) -> None:
     for name in ("main", "development"):
-        copy.edit("Dockerfile", DEPENDENCY_STEP.format(name), OFFLINE_STEP.format(name))
+        step = INSTALLED.format(name)
+        copy.edit("Dockerfile", f"{step}{CACHE}", f"    --network=none \\\n{step}")
     copy.session("docker_prod", "--no-cache-filter=dependencies")
     native = "import markupsafe._speedups as m; print(m.__file__)"
     assert copy.python(native).startswith("/opt/venv/")
