@@ -167,10 +167,9 @@ def install_locked(session: nox.Session) -> None:
     """Install the locked packages, development groups included, and the project itself."""
     facts = session.create_tmp()
     host(session, "engine", "facts", facts)
-    # The hashes decide what is installed, so it does not matter which of several indexes has it.
-    strategy = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
-    session.install("--require-hashes", f"-r{facts}/requirements-development.txt", env=strategy)
-    session.install("--no-deps", f"-r{facts}/requirements-own.txt")
+    locked = f"{facts}/requirements-development.txt"
+    session.install("--require-hashes", "--requirement", locked, env=SETTINGS["for_installing"]())
+    session.install("--no-deps", "--requirement", f"{facts}/requirements-own.txt")
 
 
 def host(session: nox.Session, program: str, *arguments: str) -> None:
@@ -194,7 +193,7 @@ for number in SIGNALS:
     if signal.getsignal(number) != signal.SIG_IGN:
         signal.signal(number, interrupt)
 # Sets the index for pip and uv, with which sessions install.
-runpy.run_path("docker/host/settings.py")
+SETTINGS = runpy.run_path("docker/host/settings.py")
 # Sessions of your own, which the template never touches.
 if Path("noxfile_local.py").exists():
     runpy.run_path("noxfile_local.py")

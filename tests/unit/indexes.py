@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -28,7 +29,10 @@ def serving() -> Iterator[Index]:
             index.asked.append(self.path)
             token = b64encode(":".join(index.login).encode()).decode()
             is_known = self.headers.get("Authorization") == f"Basic {token}"
-            self.send_response(index.known if is_known else index.strangers)
+            status = index.known if is_known else index.strangers
+            self.send_response(status)
+            if status == HTTPStatus.FOUND:
+                self.send_header("Location", "/elsewhere/")
             self.end_headers()
 
         def log_message(self, format: str, *arguments: object) -> None:

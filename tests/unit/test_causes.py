@@ -208,6 +208,14 @@ MESSAGES = [
         "The address 127.0.0.1:8000 is in use.",
     ),
     (
+        "#16 1.2 Path /libs/shared for shared does not exist",
+        "The path dependency shared is not where Poetry runs.",
+    ),
+    (
+        "#16 0.876 [Errno 2] No such file or directory: 'ssh'",
+        "A dependency comes from Git by ssh",
+    ),
+    (
         "#16 0.993   - torch requires Python >=3.9,<4.0, so it will not be installable for Python "
         ">=4.0\n#16 0.993 \n",
         "A dependency is not made for Python 4.0 and later",

@@ -48,6 +48,11 @@ class Uv:
 Install = Callable[..., object]
 
 
+def indexes(sources: dict[str, str]) -> str:
+    """Return what was chosen of indexes with a name, each with one package that it has."""
+    return json.dumps({"sources": sources, "packages": dict.fromkeys(sources, "click")})
+
+
 @pytest.fixture
 def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Uv:
     """Put a stand-in for uv first on the path, in folders as the image has them."""
@@ -58,7 +63,7 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Uv:
     (tmp_path / "uv").chmod(0o755)
     uv.write("wheels/requirements.txt", LOCKED)
     uv.write("wheels/commits.txt", "")
-    uv.write("wheels/sources.json", "{}")
+    uv.write("wheels/indexes.json", indexes({}))
     uv.write("compile-key.txt", "debian13-x86_64-0a1b")
     monkeypatch.setattr(install_locked, "WHEELS", tmp_path / "wheels")
     monkeypatch.setattr(install_locked, "BUILT", tmp_path / "built")
@@ -169,7 +174,7 @@ LOGIN = ("POETRY_HTTP_BASIC_OUR_INDEX_USERNAME", "POETRY_HTTP_BASIC_OUR_INDEX_PA
 @pytest.fixture
 def source(uv: Uv, index: Index) -> Index:
     """Return an index that the lock names."""
-    uv.write("wheels/sources.json", json.dumps({"our-index": index.address}))
+    uv.write("wheels/indexes.json", indexes({"our-index": index.address}))
     return index
 
 
@@ -231,13 +236,23 @@ def test_another_failure_is_left_to_uv(install: Install, source: Index, known: i
 
 
 def test_an_index_that_does_not_answer_is_left_to_uv(install: Install, uv: Uv) -> None:
-    uv.write("wheels/sources.json", json.dumps({"silent": "http://127.0.0.1:1/simple"}))
+    uv.write("wheels/indexes.json", indexes({"silent": "http://127.0.0.1:1/simple"}))
     assert install(status=1) == 1
 
 
-def test_where_only_commits_are_installed_an_index_is_asked_all_the_same(
+def test_an_index_of_which_nothing_is_missing_is_not_asked(
     install: Install, uv: Uv, source: Index
 ) -> None:
-    uv.write("wheels/requirements.txt", "")
-    assert str(install(status=1)).startswith("Index: our-index at ")
-    assert source.asked
+    """As where all wheels of it are there."""
+    text = {"sources": {"our-index": source.address}, "packages": {}}
+    uv.write("wheels/indexes.json", json.dumps(text))
+    assert install(status=1) == 1
+    assert not source.asked
+
+
+def test_a_commit_that_cannot_be_installed_is_no_matter_of_an_index(
+    install: Install, uv: Uv, source: Index
+) -> None:
+    uv.write("wheels/commits.txt", f"{COMMIT}\n")
+    assert install(status=1, fails="commits.txt") == 1
+    assert not source.asked

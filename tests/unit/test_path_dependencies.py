@@ -357,3 +357,48 @@ def test_a_folder_in_another_one_comes_with_it(
     found = {"../libs/inner": inner, "../libs": tmp_path / "libs"}
     path_dependencies.copy(found, "shop", tmp_path / "out")
     assert (tmp_path / "out/libs/inner/link").is_symlink()
+
+
+@pytest.mark.parametrize("table", ["dependencies", "optional-dependencies.more"])
+def test_what_poetry_add_writes_is_refused_with_what_to_write(tmp_path: Path, table: str) -> None:
+    """It is the path of one machine, though the lock has the one from the project."""
+    direct = "our.lib[x] @ file:///home/joe/lib ; python_version > '3'"
+    text = f'[project]\n{table} = ["rich", "{direct}"]\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(PackageError) as error:
+        path_dependencies.collect(tmp_path, path_dependencies.on_this_machine(tmp_path))
+    assert str(error.value).startswith("The path of our.lib, file:///home/joe/lib, is on one ")
+    assert str(error.value).endswith('our.lib = { path = "../our.lib" }')
+
+
+def test_a_path_from_here_in_a_group_is_one(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "shop/pyproject.toml").write_text('[dependency-groups]\ndev = ["lib @ ../lib"]\n')
+    locate = path_dependencies.on_this_machine(tmp_path / "shop")
+    assert [*path_dependencies.collect(tmp_path / "shop", locate)] == ["../lib"]
+
+
+@pytest.mark.parametrize("repository", [False, True], ids=["folder", "repository"])
+def test_secrets_and_what_git_ignores_are_not_collected(tmp_path: Path, repository: bool) -> None:
+    library = tmp_path / "lib"
+    for name in ("src/lib.py", "pip.env", ".env", "notes.txt", "sub/kept.py", "data/big.bin"):
+        (library / name).parent.mkdir(parents=True, exist_ok=True)
+        (library / name).touch()
+    (library / ".gitignore").write_text("notes.txt\ndata/\n")
+    if repository:
+        subprocess.run(["git", "init", "--quiet", str(library)], check=True)
+        subprocess.run(["git", "-C", str(library), "add", "src", "pip.env"], check=True)
+        subprocess.run(["git", "init", "--quiet", str(library / "sub")], check=True)
+        subprocess.run(["git", "-C", str(library / "sub"), "add", "."], check=True)
+    path_dependencies.copy({"../lib": library}, "shop", tmp_path / "out")
+    found = {str(x.relative_to(tmp_path / "out/lib")) for x in (tmp_path / "out/lib").rglob("*.*")}
+    ignored = set() if repository else {"notes.txt", "data/big.bin"}
+    assert found == {".gitignore", "src/lib.py", "sub/kept.py"} | ignored
+
+
+def test_what_cannot_be_copied_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    os.mkfifo(tmp_path / "lib/pipe")
+    with pytest.raises(PackageError, match=r"\.\./lib cannot be copied .*pipe.* Remove that file"):
+        path_dependencies.copy({"../lib": tmp_path / "lib"}, "shop", tmp_path / "out")

@@ -33,7 +33,7 @@ MUSL = [
 ]
 INDEX = "--extra-index-url https://index.example/simple"
 # What installing reads, beside wheels.
-FILES = {"commits.txt", "requirements.txt", "sources.json"}
+FILES = {"commits.txt", "indexes.json", "requirements.txt"}
 HASHES = " --hash=sha256:aa --hash=sha256:bb"
 
 
@@ -494,12 +494,14 @@ def test_each_set_has_the_commits_that_apply_and_tests_those_that_production_lac
     assert told == {"main": one, "test": three, "development": f"{one}{three}"}
 
 
-def test_indexes_are_known_by_their_names_where_they_are_asked(
+def test_an_index_is_known_by_its_name_with_a_package_that_it_has(
     run: Run, facts: Path, output: Path
 ) -> None:
     sources = {"ours": "https://index.example/simple"}
-    choose(facts, Selection([INDEX], [], sources=sources))
+    package = Chosen(
+        "click", "8.1", "", ["sha256:0a"], ["click-8.1-py3-none-any.whl"], source="ours"
+    )
+    choose(facts, Selection([INDEX], [package], sources=sources))
     run()
-    for name in ("main", "test", "development"):
-        found = json.loads((output / "wheels" / name / "sources.json").read_text())
-        assert found == sources
+    found = json.loads((output / "wheels/main/indexes.json").read_text())
+    assert found == {"sources": sources, "packages": {"ours": "click"}}

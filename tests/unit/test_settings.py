@@ -113,7 +113,10 @@ def test_a_login_is_for_builds_and_poetry_by_its_name_and_for_pip_and_uv_in_the_
         f"{LOGIN[0]}=joe@example",
         f"{LOGIN[1]}=p@s/s",
     }
-    assert os.environ["PIP_EXTRA_INDEX_URL"] == os.environ["UV_INDEX"] == LOGGED_IN
+    found = settings.for_installing()
+    assert found["PIP_EXTRA_INDEX_URL"] == found["UV_INDEX"] == LOGGED_IN
+    # What compose and the container see.
+    assert not {"PIP_EXTRA_INDEX_URL", "UV_INDEX"} & os.environ.keys()
 
 
 def test_a_login_follows_the_indexes_that_are_set(
@@ -125,7 +128,8 @@ def test_a_login_follows_the_indexes_that_are_set(
         monkeypatch.setenv(name, value)
     settings.apply()
     both = f"https://first/simple {LOGGED_IN}"
-    assert os.environ["PIP_EXTRA_INDEX_URL"] == os.environ["UV_INDEX"] == both
+    found = settings.for_installing()
+    assert found["PIP_EXTRA_INDEX_URL"] == found["UV_INDEX"] == both
     # Builds know by themselves which index has which login.
     assert "PIP_EXTRA_INDEX_URL=https://first/simple" in os.environ["PIP_ENV"].splitlines()
     before = dict(os.environ)
@@ -148,7 +152,7 @@ def test_the_environment_has_a_login_before_files_and_pip_env_before_poetry(
     ("name", "url", "login"),
     [
         ("our-index", ADDRESS, ("joe@example", "p@s/s:w%rd $1")),
-        ("our.index", f"{ADDRESS}/", ("ü", "?a=1&b=2#c")),
+        ("our-index", f"{ADDRESS}/", ("ü", "?a=1&b=2#c")),
         ("OUR_INDEX", "http://127.0.0.1:1/simple", ("token", "")),
     ],
 )
@@ -161,7 +165,8 @@ def test_sessions_log_in_as_builds_do(
     in_a_build = index_logins.variables({name: url}, os.environ)
     (folder / "pyproject.toml").write_text(SOURCE.format(name, url))
     settings.apply()
-    assert {name: os.environ[name] for name in in_a_build} == in_a_build
+    found = settings.for_installing()
+    assert {name: found[name] for name in in_a_build} == in_a_build
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "poetry.toml"])

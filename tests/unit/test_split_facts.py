@@ -333,8 +333,10 @@ def test_a_folder_is_built_for_those_who_need_it(
     assert files["own-package.txt"] == "paths"
     folders = json.loads(files["folders.json"])
     paths = {key: [folder["path"] for folder in found] for key, found in folders.items()}
-    there, elsewhere = ("main", "development") if production else ("development", "main")
-    assert paths == {there: ["../our libs/ü"], elsewhere: []}
+    assert paths == {
+        "main": ["../our libs/ü"] if production else [],
+        "development": ["../our libs/ü"],
+    }
     folder = project.parent / "our libs/ü"
     assert files[OWN] == f"-e {project.as_uri()}\n-e {folder.as_uri()}\n"
     assert " " not in folder.as_uri()

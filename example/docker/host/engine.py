@@ -223,7 +223,7 @@ def up(*command: str) -> None:
         return
     if not command or command[0].startswith("-"):
         command = ("up", *command)
-    if command[0] in ("run", "up", "watch"):
+    if command[0] in ("build", "create", "run", "up", "watch"):
         ensure_lock()
     compose.run(command)
 

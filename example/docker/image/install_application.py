@@ -55,6 +55,8 @@ def build_isolated(sources: Path, output: Path, backend: str, version: str) -> N
     """Build with a backend that is installed for it; PackageError if that fails."""
     command = ["online", "uv", "build", "--wheel", f"--out-dir={output}", str(sources)]
     told = dict.fromkeys(VERSIONS, version) if version else {}
+    # The same sources make the same wheel: https://reproducible-builds.org/specs/source-date-epoch
+    told["SOURCE_DATE_EPOCH"] = "315532800"  # 1980, because a zip file has no earlier date
     done = subprocess.run(
         command,
         env={**os.environ, **told},
@@ -161,7 +163,8 @@ def main() -> None:
             listed, paths, built = map(Path, sys.argv[3:])
             folders = json.loads(listed.read_text(encoding="utf-8"))
             requirements += build_folders(folders["main"], paths, wheels)
-            names = build_folders(folders["development"], paths, built)
+            others = [x for x in folders["development"] if x["name"] not in requirements]
+            names = build_folders(others, paths, built)
             if names:
                 text = "".join(f"{name}\n" for name in names)
                 (built / "requirements.txt").write_text(text, encoding="utf-8")

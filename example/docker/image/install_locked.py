@@ -9,7 +9,6 @@ installs into the virtual environment.
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,17 +40,18 @@ def main() -> None:
     refused = WHEELS / "refused.txt"
     if refused.exists():
         sys.exit(refused.read_text(encoding="utf-8").strip())
-    sources = json.loads((WHEELS / "sources.json").read_text(encoding="utf-8"))
-    os.environ.update(index_logins.variables(sources, os.environ))
+    indexes = json.loads((WHEELS / "indexes.json").read_text(encoding="utf-8"))
+    given = dict(os.environ)
+    os.environ.update(index_logins.variables(indexes["sources"], given))
     os.environ.update(index_logins.git_variables(os.environ))
     # A wheel that was compiled with other headers has the same name, so each key has a cache.
     os.environ["UV_CACHE_DIR"] = f"/root/.cache/uv/{KEY.read_text(encoding='utf-8')}"
     for command in commands(WHEELS, BUILT):
         status = subprocess.run([*command, *sys.argv[1:]], check=False).returncode
-        if status:
-            package = re.search(r"^([a-z\d-]+)==", (WHEELS / "requirements.txt").read_text(), re.M)
+        if status and "--require-hashes" in command:
             with ended_by_errors():
-                index_logins.check(sources, os.environ, package[1] if package else "")
+                index_logins.check(indexes["sources"], given, indexes["packages"])
+        if status:
             sys.exit(status)
     # uv's own, of no use in an image.
     for folder in (os.environ["VIRTUAL_ENV"], "/opt/test"):

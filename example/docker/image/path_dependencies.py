@@ -9,10 +9,13 @@ project would be in FOLDER. Without them, as a session calls it, it is where the
 that is collected, and FOLDER is printed, none if there is nothing.
 """
 
+import itertools
 import json
 import os
 import posixpath
+import re
 import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -23,19 +26,27 @@ from errors import ended_by_errors
 from package_metadata import PackageError
 
 PATHS = "paths.json"
-# What is made of sources, or beside them, and is large.
-IGNORED = ("*.py[co]", ".git", ".mypy_cache", ".nox", ".ruff_cache", ".tox", ".venv", ".wheels")
-IGNORED_TOO = ("__pycache__", "node_modules")
+# What is made of sources, or beside them, and is large; and what has passwords.
+IGNORED = (
+    *("*.py[co]", ".git", ".mypy_cache", ".nox", ".ruff_cache", ".tox", ".venv", ".wheels"),
+    *("__pycache__", "node_modules"),
+    *(".env", ".env.*", "auth.toml", "pip.env", "poetry.toml"),
+)
+# As "poetry add ../lib" writes it, and as Poetry reads it, too.
+DIRECT = re.compile(r"\s*([\w.-]+)[^@;]*@\s*(file:[^\s;]+|\.{1,2}/[^\s;]+)")
 
 
 def named(pyproject: dict[str, Any], *, groups: bool) -> Iterator[str]:
     """Yield the paths that a project depends on, of its groups only if these are asked for.
 
-    Source: https://python-poetry.org/docs/dependency-specification/#path-dependencies.
+    Source: https://python-poetry.org/docs/dependency-specification/#path-dependencies. Raises
+    PackageError for a path that no build has.
     """
-    poetry = pyproject.get("tool", {}).get("poetry", {})
+    poetry, project = pyproject.get("tool", {}).get("poetry", {}), pyproject.get("project", {})
+    lists = [project.get("dependencies", []), *project.get("optional-dependencies", {}).values()]
     tables = [poetry.get("dependencies", {})]
     if groups:
+        lists += pyproject.get("dependency-groups", {}).values()
         tables.append(poetry.get("dev-dependencies", {}))
         found = poetry.get("group", {}).values()
         tables += (group.get("dependencies", {}) for group in found if isinstance(group, dict))
@@ -44,6 +55,16 @@ def named(pyproject: dict[str, Any], *, groups: bool) -> Iterator[str]:
             for wanted in value if isinstance(value, list) else [value]:
                 if isinstance(wanted, dict) and isinstance(wanted.get("path"), str):
                     yield wanted["path"]
+    for requirement in itertools.chain(*lists):
+        direct = DIRECT.match(requirement) if isinstance(requirement, str) else None
+        if direct and direct[2].startswith("file:"):
+            raise PackageError(
+                f"The path of {direct[1]}, {direct[2]}, is on one machine only. Write "
+                f'"{direct[1]}" there, and in [tool.poetry.dependencies] the path from here: '
+                f'{direct[1]} = {{ path = "../{direct[1]}" }}'
+            )
+        if direct:
+            yield direct[2]
 
 
 def collect(project: Path, locate: Callable[[str], Path]) -> dict[str, Path]:
@@ -117,6 +138,34 @@ def in_a_build(project: Path, root: Path, folder: str) -> Callable[[str], Path]:
     return locate
 
 
+def ignored(folder: Path) -> Callable[[str, list[str]], set[str]]:
+    """Return a function that names what is not copied of a folder in it, for shutil.copytree.
+
+    Where there is a Git repository, that is what Git ignores, too.
+    """
+    never = shutil.ignore_patterns(*IGNORED)
+    command = ["git", "-C", str(folder), "ls-files", "-z", "--cached", "--others"]
+    try:
+        done = subprocess.run([*command, "--exclude-standard"], capture_output=True, check=False)
+    except FileNotFoundError:
+        return never
+    names = [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+    if done.returncode or not names:
+        return never
+    known = {folder / name for name in names}
+    # Of a repository in this one Git names the folder alone.
+    whole = {path for path in known if path.is_dir()}
+    known |= {parent for path in known for parent in path.parents}
+
+    def ignore(current: str, entries: list[str]) -> set[str]:
+        here = Path(current)
+        if whole & {here, *here.parents}:
+            return never(current, entries)
+        return never(current, entries) | {x for x in entries if here / x not in known}
+
+    return ignore
+
+
 def copy(found: dict[str, Path], folder: str, output: Path) -> None:
     """Copy files and folders to their places, and write which path has which."""
     places = {path: posixpath.normpath(posixpath.join(folder, path)) for path in found}
@@ -125,11 +174,17 @@ def copy(found: dict[str, Path], folder: str, output: Path) -> None:
         if any(parent.as_posix() in places.values() for parent in Path(places[path]).parents):
             continue  # It comes with the folder that it is in.
         target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            ignored = shutil.ignore_patterns(*IGNORED, *IGNORED_TOO)
-            shutil.copytree(source, target, symlinks=True, ignore=ignored)
-        else:
-            shutil.copy2(source, target)
+        try:
+            if source.is_dir():
+                shutil.copytree(source, target, symlinks=True, ignore=ignored(source))
+            else:
+                shutil.copy2(source, target)
+        except OSError as error:  # One for all files, or a list of what each of them was.
+            told = error.args[0][0][2] if isinstance(error, shutil.Error) else error
+            raise PackageError(
+                f"The path dependency {path} cannot be copied ({told}). Remove that file, or let "
+                "Git ignore it."
+            ) from error
     output.mkdir(parents=True, exist_ok=True)
     (output / PATHS).write_text(json.dumps(places, sort_keys=True), encoding="utf-8")
 

@@ -55,7 +55,8 @@ class Package:
 class Chosen:
     """A package to install where its marker is true; without a marker that is everywhere.
 
-    It is where an index says, or at ``url``, or at ``path``, as seen from the project.
+    It is where an index says, or at ``url``, or at ``path``, as seen from the project; ``source``
+    is the name of its index, if that has one.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Chosen:
     files: list[str]
     url: str = ""
     path: str = ""
+    source: str = ""
 
     @property
     def requirement(self) -> str:
@@ -171,8 +173,7 @@ def _add(chosen: Selection, lock: Lock, package: Package, marker: Marker) -> Non
     found: list[Chosen] = getattr(chosen, PLACES.get(kind, "packages"))
     found.append(_chosen(lock, package, kind, text))
     if kind == "legacy":
-        url = _without_login(package.source["url"])
-        chosen.sources[package.source.get("reference", url)] = url
+        chosen.sources[found[-1].source] = _without_login(package.source["url"])
 
 
 def requirements_file(options: Iterable[str], packages: Iterable[Chosen]) -> str:
@@ -368,7 +369,9 @@ def _chosen(lock: Lock, package: Package, kind: str, marker: str) -> Chosen:
         place = {"path": _path(package)}
     elif kind in ("git", "url"):
         place = {"url": _url(lock, package, kind)}
-    elif kind not in ("", "legacy"):
+    elif kind == "legacy":
+        place = {"source": package.source["reference"]}
+    elif kind:
         raise LockError(
             f"{lock.path} takes {package.name} from a {kind} source",
             "Depend on a release of it, then run `nox -s lock`",

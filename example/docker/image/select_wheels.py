@@ -125,7 +125,8 @@ def main() -> None:
         installed_from = output / "wheels" / name
         installed_from.mkdir(parents=True)
         with ended_by_errors():
-            wheels = wheelhouse.select(packages, house / tag, set(tags), no_binary)
+            indexed = [package for package in packages if not package.path]
+            wheels = wheelhouse.select(indexed, house / tag, set(tags), no_binary)
             files = [collected(package.path, paths) for package in packages if package.path]
             for folder in selection.folders:
                 collected(folder.path, paths)
@@ -133,7 +134,12 @@ def main() -> None:
             shutil.copy2(path, installed_from)
         commits = "".join(f"{commit.requirement}\n" for commit in selection.commits)
         (installed_from / "commits.txt").write_text(commits, encoding="utf-8")
-        (installed_from / "sources.json").write_text(json.dumps(selection.sources))
+        # One package for each index: if that cannot be installed, its index is asked for it.
+        wanted = {
+            x.source: x.name for x in packages if x.source and (x.name, x.version) not in wheels
+        }
+        indexes = {"sources": selection.sources, "packages": wanted}
+        (installed_from / "indexes.json").write_text(json.dumps(indexes))
         text = requirements(selection.options, packages, wheels, no_binary)
         (installed_from / "requirements.txt").write_text(text, encoding="utf-8")
         if selection.refused:

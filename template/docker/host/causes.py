@@ -124,6 +124,16 @@ CAUSES = (
         "POETRY_HTTP_BASIC_NAME_PASSWORD, in the environment or in pip.env.",
     ),
     (
+        r"No such file or directory: 'ssh'",
+        "A dependency comes from Git by ssh, for which no build has a key.",
+        "Write its address with https in pyproject.toml, and lock again.",
+    ),
+    (
+        r"Path \S+ for (\S+) does not exist",
+        "The path dependency {} is not where Poetry runs.",
+        "Edit pyproject.toml on this machine, and run nox -s lock there.",
+    ),
+    (
         r"Git executable not found",
         "A dependency comes from Git, and the program git is missing.",
         'Declare git = "*" in dev-dependencies of [tool.sys] in pyproject.toml.',

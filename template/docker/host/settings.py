@@ -20,7 +20,7 @@ INDEX = {
 }
 # What Poetry reads for an index of pyproject.toml:
 # https://python-poetry.org/docs/repositories/#configuring-credentials.
-LOGIN = r"POETRY_(HTTP_BASIC_[A-Z\d_]+_(USERNAME|PASSWORD)|REPOSITORIES_[A-Z\d_]+_URL)"
+LOGIN = r"POETRY_(HTTP_BASIC_[A-Z\d_]+_(USERNAME|PASSWORD)|REPOSITORIES_[A-Z_]+_URL)"
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 # What builds take of .env; the rest of it is for compose only.
 BUILDS = ("APPLICATION_VERSION", "BUILDER_IMAGE", "HOST_GID", "HOST_UID", "PYTHON_IMAGE")
@@ -38,15 +38,11 @@ def apply() -> None:
             os.environ.setdefault(name, value)
     index = {name: os.environ[name] for name in INDEX if os.environ.get(name)}
     logins = {name: value for name, value in os.environ.items() if re.fullmatch(LOGIN, name)}
-    # A build has this one as its secret pip.env. It is set once: what follows is not for builds.
+    # A build has this one as its secret pip.env.
     text = "\n".join(f"{name}={value}" for name, value in sorted({**index, **logins}.items()))
-    first = os.environ.setdefault("PIP_ENV", text) == text
+    os.environ["PIP_ENV"] = text
     for name, value in index.items():
         os.environ.setdefault(INDEX[name], value)
-    if first:
-        for address in _with_logins():
-            for name in ("PIP_EXTRA_INDEX_URL", "UV_INDEX"):
-                os.environ[name] = f"{os.environ.get(name, '')} {address}".strip()
     for name, value in _read(".env", r"^(?:export )?([A-Z_]+)=(.*)$"):
         # Quotes and a comment mean here what they mean to compose.
         if name in (*BUILDS, *CERTIFICATES) and (
@@ -58,6 +54,21 @@ def apply() -> None:
     if hasattr(os, "getuid"):  # Elsewhere Docker maps the owner.
         os.environ.setdefault("HOST_UID", str(os.getuid()))
         os.environ.setdefault("HOST_GID", str(os.getgid()))
+
+
+def for_installing() -> dict[str, str]:
+    """Return variables for pip or uv, which install locked packages on this machine.
+
+    They have passwords, so nothing else is to see them.
+    """
+    addresses = _with_logins()
+    found = {
+        name: " ".join(filter(None, [os.environ.get(name), *addresses]))
+        for name in ("PIP_EXTRA_INDEX_URL", "UV_INDEX")
+        if addresses
+    }
+    # The hashes decide what is installed, so it does not matter which of several indexes has it.
+    return {**found, "UV_INDEX_STRATEGY": "unsafe-best-match"}
 
 
 def _logins_of_poetry() -> list[tuple[str, str]]:
@@ -78,7 +89,9 @@ def _with_logins() -> list[str]:
     pip and uv do not know Poetry's variables.
     """
     addresses = []
-    for source in _toml("pyproject.toml").get("tool", {}).get("poetry", {}).get("source", []):
+    sources = _toml("pyproject.toml").get("tool", {}).get("poetry", {}).get("source", [])
+    # What is no table, Poetry refuses.
+    for source in filter(lambda x: isinstance(x, dict), sources):
         prefix = f"POETRY_HTTP_BASIC_{_key(source.get('name', ''))}"
         login = [os.environ.get(f"{prefix}_{field}", "") for field in ("USERNAME", "PASSWORD")]
         if any(login) and "url" in source:
@@ -91,7 +104,7 @@ def _with_logins() -> list[str]:
 
 def _key(name: str) -> str:
     """Return what the variables of an index call it."""
-    return re.sub(r"[.-]", "_", name).upper()
+    return name.replace("-", "_").upper()
 
 
 def _toml(name: str) -> dict[str, Any]:

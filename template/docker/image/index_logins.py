@@ -32,7 +32,7 @@ def login(name: str, environment: Mapping[str, str]) -> tuple[str, str]:
 
 def variables_of(name: str) -> tuple[str, str]:
     """Return the names of the variables that have the user and the password for an index."""
-    key = re.sub(r"[.-]", "_", name).upper()
+    key = name.replace("-", "_").upper()
     return f"POETRY_HTTP_BASIC_{key}_USERNAME", f"POETRY_HTTP_BASIC_{key}_PASSWORD"
 
 
@@ -54,7 +54,7 @@ def git_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """
     settings: dict[str, str] = {}
     for variable, address in environment.items():
-        if named := re.fullmatch(r"POETRY_REPOSITORIES_(\w+)_URL", variable):
+        if named := re.fullmatch(r"POETRY_REPOSITORIES_([A-Z_]+)_URL", variable):
             # Git compares beginnings: without a slash, another host could begin like this one.
             whole = address if urlsplit(address).path else f"{address}/"
             full = _with_login(whole, *login(named[1], environment))
@@ -68,22 +68,34 @@ def git_variables(environment: Mapping[str, str]) -> dict[str, str]:
 def _with_login(address: str, user: str, password: str) -> str:
     """Return an address with user and password in it, nothing without them."""
     url = urlsplit(address)
-    netloc = f"{quote(user, safe='')}:{quote(password, safe='')}@{url.netloc}"
+    host = url.netloc.rpartition("@")[2]
+    netloc = f"{quote(user, safe='')}:{quote(password, safe='')}@{host}"
     return url._replace(netloc=netloc).geturl() if user or password else ""
 
 
-def check(sources: Mapping[str, str], environment: Mapping[str, str], package: str) -> None:
-    """Ask each index for a package; raises LoginError for the first that wants another login.
+class _Here(urllib.request.HTTPRedirectHandler):
+    """No redirection is followed: another server is not to see the password."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Return no request."""
+
+
+def check(
+    sources: Mapping[str, str], environment: Mapping[str, str], packages: Mapping[str, str]
+) -> None:
+    """Ask each index for one of its packages; LoginError for the first that wants another login.
 
     pip and uv do not tell a package that an index lacks from one that it does not show.
     """
-    for name, address in sources.items():
+    opener = urllib.request.build_opener(_Here)
+    for name, package in packages.items():
+        address = sources[name]
         user, password = login(name, environment)
         token = b64encode(f"{user}:{password}".encode()).decode()
         headers = {"Authorization": f"Basic {token}"} if user or password else {}
         request = urllib.request.Request(f"{address}/{package}/", headers=headers)
         try:
-            urllib.request.urlopen(request, timeout=SECONDS).close()
+            opener.open(request, timeout=SECONDS).close()
         except urllib.error.HTTPError as error:
             error.close()
             if error.code in REFUSED:

@@ -75,10 +75,9 @@ def _address(project: Path, path: str) -> str:
 
 
 def _folders(main: Selection, development: Selection) -> dict[str, list[dict[str, Any]]]:
-    """Return the folders that production needs, and those that only development needs."""
-    shipped = {folder.name for folder in main.folders}
-    only_there = [folder for folder in development.folders if folder.name not in shipped]
-    return {"main": [*map(asdict, main.folders)], "development": [*map(asdict, only_there)]}
+    """Return the folders that production needs, and all that development needs."""
+    chosen = {"main": main, "development": development}
+    return {name: [*map(asdict, selection.folders)] for name, selection in chosen.items()}
 
 
 def _own_package(pyproject: dict[str, Any], development: Selection) -> str:
