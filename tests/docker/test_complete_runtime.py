@@ -4,6 +4,7 @@ Reports of the public, each with the smallest input that shows it.
 """
 
 import re
+import time
 
 import pytest
 
@@ -94,7 +95,9 @@ def test_plugins_that_are_registered_at_installation_work(loading: Made, runtime
 
 def test_programs_that_cannot_run_are_named_last(loading: Made) -> None:
     """With what to declare for them; where the step is repeated, so that it says so."""
-    loading.edit("docker/stdlib-exclude.txt", "antigravity.py\n", "antigravity.py\n# again\n")
+    # A line that no earlier run had, whose cache would have the step.
+    line = f"# {time.time_ns()}"
+    loading.edit("docker/stdlib-exclude.txt", "antigravity.py\n", f"antigravity.py\n{line}\n")
     output = loading.session("docker_prod", "--build-arg=RUNTIME=minimal")
     said = re.findall(r"^(.+ need \S+, which is not in this image\. .+)$", output, flags=re.M)
     assert any(re.search(r"gvmap.sh.* need /\S*sh, .*Declare \S+, too, ", line) for line in said)
