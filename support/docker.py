@@ -65,7 +65,9 @@ class Client:
             if missing:
                 raise PackageUnavailableError(f"{what} Try again later: {missing}")
             lines = STEP.findall(done.stderr) or done.stderr.strip().splitlines() or ["no message"]
-            raise SupportError(f"{what} Fix what the engine reported: {lines[-1]}")
+            # The two streams of a step come in any order: an error may stand before other lines.
+            errors = [line for line in lines if line.startswith(("E: ", "ERROR: ", "error: "))]
+            raise SupportError(f"{what} Fix what the engine reported: {[*lines, *errors][-1]}")
         return done.stdout.strip()
 
     def build(self, what: str, *arguments: str) -> None:

@@ -237,6 +237,16 @@ def test_a_failure_of_docker_is_told_by_its_last_line(tmp_path: Path) -> None:
     assert client.replace(STATUS="1").recipe_key("name") is None
 
 
+def test_a_failure_of_a_step_is_told_by_its_error_wherever_that_stands(tmp_path: Path) -> None:
+    program = tmp_path / "docker"
+    said = "0.1 E: Unable to locate package helo\n0.2 Get:3 http://archive/ Translation-en\n"
+    program.write_text(f"#!/bin/sh\nprintf '{said}' >&2\nexit 1\n")
+    program.chmod(0o755)
+    client = Client({"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    with pytest.raises(SupportError, match=r"reported: E: Unable to locate package helo$"):
+        client.build("It fails.", ".")
+
+
 def test_a_pull_that_takes_too_long_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
