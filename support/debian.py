@@ -15,9 +15,10 @@ from pathlib import Path
 from support import SupportError, UnavailableError, downloads
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-# What apt says of a file, a list or a whole archive that is not available.
+# What apt says of a file, a list or a whole archive that is not available. It writes "E: " by
+# itself: in the log of a build, which mixes two streams, a line of the other may follow that.
 NOT_SERVED = re.compile(
-    r"(?<=E: )(?:Failed to fetch \S+|Release file for \S+ is expired"
+    r"(?<!W: )(?:Failed to fetch \S+|Release file for \S+ is expired"
     r"|The repository '\S+ \S+ Release' (?:does not have|no longer has) a Release).*"
 )
 # A release that still changes drops packages, in any other a name that is not there is misspelt.

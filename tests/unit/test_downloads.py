@@ -65,6 +65,13 @@ def test_the_archives_are_found_without_any_list(
         ("W: Failed to fetch http://a.example/x\nmake: *** [all] Error 1\n", None),
         ("E: Unable to locate package misspelt\n", None),
         ("E: The repository 'http://a.example x InRelease' is not signed.\n", None),
+        # In the log of a build a line of the other stream came between.
+        (
+            "#5 0.549 E: \n#5 0.549 Failed to fetch http://deb.example/Packages  404  Not Found\n"
+            "#5 0.549 E: Some index files failed to download. They have been ignored.",
+            "Failed to fetch http://deb.example/Packages  404  Not Found",
+        ),
+        ("W: Failed to fetch http://deb.example/Packages  404  Not Found", None),
     ],
 )
 def test_only_a_download_that_fails_is_not_served(output: str, missing: str | None) -> None:
