@@ -59,7 +59,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def lock(session: nox.Session) -> None:
-    """Write poetry.lock (-- --regenerate to update all packages, -- PACKAGE … for these)."""
+    """Write poetry.lock and the image's settings (-- --regenerate, -- PACKAGE … for new ones)."""
     host(session, "engine", "lock", *session.posargs)
 
 

@@ -1,18 +1,21 @@
 """A private index: behind a password, with a certificate of a private authority, and HTML alone."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
 from poetry.repositories.pypi_repository import PyPiRepository
 
 from support.docker import Client
-from tests.docker.projects import Made, gateway, program
+from tests.docker.declarations import declare
+from tests.docker.projects import Made, Make, gateway, program
 from tests.docker.wheels import write_wheel
 
 HOST = "index.test"
@@ -122,3 +125,78 @@ def test_without_the_password_the_build_fails(project: Made, index: Index) -> No
     settings = {"PIP_INDEX_URL": address, "SSL_CERT_FILE": str(index.certificates)}
     output = project.refused("docker_prod", "--no-cache", index.add_host, **settings)
     assert "The package index refuses or lacks" in output
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A running proxy."""
+
+    address: str
+    log: Path
+
+    def asked(self) -> set[str]:
+        """Return the hosts that were asked for since the last time."""
+        lines = re.findall(r'"(\w+) (\S+) HTTP', self.log.read_text())
+        self.log.write_text("")
+        hosts = (
+            path.split(":")[0] if how == "CONNECT" else urlsplit(path).netloc for how, path in lines
+        )
+        return {*hosts}
+
+
+@pytest.fixture
+def proxy(client: Client, tmp_path: Path) -> Iterator[Proxy]:
+    """Run a proxy, behind which is an index that nobody else can reach."""
+    log = tmp_path / "proxy.log"
+    host = urlsplit(PyPiRepository().url).netloc
+    with log.open("a") as errors:
+        server = subprocess.Popen(
+            [sys.executable, "-c", program("log_requests"), "index.invalid", host],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    assert server.stdout is not None
+    yield Proxy(f"http://{gateway(client)}:{server.stdout.readline().strip()}", log)
+    server.terminate()
+    server.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("lower", [False, True], ids=["capitals", "lower case"])
+def test_every_request_goes_through_the_proxy(make: Make, proxy: Proxy, lower: bool) -> None:
+    """Of a build, of compose's, and of the sessions on the host, whose tools read other names."""
+    project = make(kind="cli", python_version="3.11")
+    declare(project, '[tool.sys.debian13.dependencies]\nlibpq5 = "*"\n')
+    variables = {
+        "HTTP_PROXY": proxy.address,
+        "HTTPS_PROXY": proxy.address,
+        "PIP_INDEX_URL": "http://index.invalid/simple/",
+        "PIP_TRUSTED_HOST": "index.invalid",
+    }
+    if lower:
+        variables = {name.lower() if "PROXY" in name else name: x for name, x in variables.items()}
+    project.session("lock", "--regenerate", **variables)
+    assert "index.invalid" in proxy.asked()
+    # With the steps of the system packages and of the locked ones, and nothing kept of them.
+    project.session("docker_prod", "--no-cache", **variables)
+    asked = proxy.asked()
+    assert "index.invalid" in asked
+    assert asked & archives(project)
+    project.session("tests", **variables)
+    assert "index.invalid" in proxy.asked()
+    shown = "import os; print(os.environ['HTTPS_PROXY'], os.environ['https_proxy'])"
+    output = project.session("shell", "python", "-c", shown, **variables)
+    assert f"{proxy.address} {proxy.address}" in output
+    history = project.docker("history", "--no-trunc", f"{project.name}:production")
+    assert proxy.address not in history
+
+
+def archives(project: Made) -> set[str]:
+    """Return the hosts from which the base image installs packages."""
+    command = (
+        "sh",
+        "-c",
+        "cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true",
+    )
+    text = project.docker("run", "--rm", project.variables["PYTHON_IMAGE"], *command)
+    return set(re.findall(r"https?://([^/\s]+)", text))

@@ -2,7 +2,9 @@
 
 import ast
 import json
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
@@ -51,7 +53,8 @@ def test_it_passes_its_own_style(project: Path, arguments: list[str]) -> None:
     check([str(TOOLS / "ruff"), *arguments, "--no-cache", "."], project)
 
 
-def test_the_command_is_what_the_image_starts(project: Path) -> None:
+def test_the_command_is_what_the_image_starts(project: Path, answers: dict[str, str]) -> None:
+    """A server is one of several that it is good for; a command gets the arguments."""
     metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     [(command, target)] = metadata["scripts"].items()
     module, function = target.split(":")
@@ -59,7 +62,50 @@ def test_the_command_is_what_the_image_starts(project: Path) -> None:
     nodes = ast.parse(source.read_text(encoding="utf-8")).body
     assert function in [node.name for node in nodes if isinstance(node, ast.FunctionDef)]
     dockerfile = (project / "Dockerfile").read_text(encoding="utf-8")
-    assert f'ENTRYPOINT ["{command}"]' in dockerfile
+    lines = [line for line in dockerfile.splitlines() if f'["{command}"]' in line]
+    instruction = {"web": "CMD", "cli": "ENTRYPOINT"}[answers["kind"]]
+    assert lines == [f'{instruction} ["{command}"]']
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["--help"], 0), (["--port", "1"], 2), (["alembic"], 2)]
+)
+def test_a_server_takes_no_arguments_and_says_so(
+    project: Path, answers: dict[str, str], tmp_path: Path, arguments: list[str], status: int
+) -> None:
+    """Else it would serve, and whoever gave them would think that they had been heard."""
+    if answers["kind"] != "web":
+        return
+    # A stand-in, which cannot serve.
+    (tmp_path / "uvicorn.py").touch()
+    done = subprocess.run(
+        [sys.executable, "-P", "-B", "-m", "myapp", *arguments],
+        env={"PYTHONPATH": os.pathsep.join(map(str, (project / "src", tmp_path)))},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == status
+    assert "usage: myapp [-h]" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_tests_have_neither_the_entry_point_nor_the_health_check_of_production(
+    project: Path,
+) -> None:
+    dockerfile = (project / "Dockerfile").read_text(encoding="utf-8")
+    [stage] = re.findall(
+        r"^FROM shipped AS test\n(.*?)^FROM ", dockerfile, re.MULTILINE | re.DOTALL
+    )
+    assert {"ENTRYPOINT []", "HEALTHCHECK NONE", 'CMD ["pytest"]'} <= {*stage.splitlines()}
+
+
+def test_production_is_the_last_stage_and_has_nothing_that_tests_have_not(project: Path) -> None:
+    """So that tests see what an owner declares; stages of the owner's own follow it."""
+    dockerfile = (project / "Dockerfile").read_text(encoding="utf-8")
+    last = dockerfile.split("FROM shipped AS production\n")[1].splitlines()
+    assert last == ["USER 65532:65532", "# Stages of your own go below this line."]
 
 
 def test_it_declares_the_packages_that_it_imports_and_no_others(project: Path) -> None:

@@ -20,6 +20,15 @@ MESSAGES = [
         "System packages: sys.lock does not fit [tool.sys.debian13]. Run nox -s sys_lock.",
     ),
     (
+        "#30 0.211 Files: rootfs/bin would replace a link of the image. Move what is there to "
+        "rootfs/usr/local/bin.",
+        "Files: rootfs/bin would replace a link of the image. Move what is there to ",
+    ),
+    (
+        "#31 1.834 Step: python3 -m shop ends with status 3. Fix what it reported.",
+        "Step: python3 -m shop ends with status 3. Fix what it reported.",
+    ),
+    (
         "#12 0.644 Wheels: one-1.0-py3-none-any.whl in the wheelhouse has changed since it was "
         "made. Delete it and run nox -s docker_wheels.\n------\n > [metadata 4/4] RUN python3:",
         "Wheels: one-1.0-py3-none-any.whl in the wheelhouse has changed since it was made. Delete "

@@ -128,6 +128,18 @@ def test_signals_do_afterwards_what_they_did_before(number: int, ignored: bool) 
         signal.signal(number, outside)
 
 
+def test_somebody_looks_while_a_client_runs(tmp_path: Path) -> None:
+    """It ends when that was done."""
+    seen = tmp_path / "seen"
+    wait = "[time.sleep(0.05) for _ in range(400) if not os.path.exists(path)]"
+    code = f"import os, time; path = {str(seen)!r}; {wait}; sys.exit(5)"
+    with client.Client(mock(code)) as running:
+        started = time.monotonic()
+        assert running.attend(seen.touch) == 0
+        assert running.finish() == 5
+        assert time.monotonic() - started < 10
+
+
 def test_an_interrupt_is_left_to_the_client() -> None:
     """Ctrl-C reaches both; the client ends in good order, and its status is passed on."""
     code = (

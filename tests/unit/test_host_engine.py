@@ -1,5 +1,6 @@
 """docker/host/engine.py makes the commands that build and run a project's stages."""
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -63,6 +64,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     monkeypatch.setattr("compose.run", compose)
     monkeypatch.setattr(engine, "ensure_lock", lambda: "{}")
     monkeypatch.setattr(engine, "check", lambda: None)
+    monkeypatch.setattr(engine, "write_image_settings", lambda: None)
     engine.collect_paths.cache_clear()
     return made
 
@@ -118,11 +120,44 @@ def test_a_command_goes_to_the_container_that_runs_else_to_one_of_its_own(
 
 
 def test_a_run_has_services_of_its_own(commands: Commands) -> None:
-    engine.run("production", "--port", "1")
+    engine.run("production", "python3", "-m", "x")
     build, run = commands
     assert "left-pad:production" in build
     assert run[1].startswith("left-pad-production-")
-    assert run[2:] == ["run", "--rm", "--service-ports", "left-pad-production", "--port", "1"]
+    assert run[2:5] == ["run", "--rm", "--service-ports"]
+    assert run[5:] == ["left-pad-production", "python3", "-m", "x"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "entry", "expected"),
+    [
+        (["--port", "1"], None, ["serve", "shop:app", "--port", "1"]),
+        (["--help"], [], ["serve", "shop:app", "--help"]),
+        (["--help"], ["left-pad"], ["--help"]),
+        (["alembic", "--help"], None, ["alembic", "--help"]),
+        ([], None, []),
+    ],
+)
+def test_options_are_for_what_the_image_runs_and_words_for_another_program(
+    commands: Commands,
+    program: Callable[..., Path],
+    arguments: list[str],
+    entry: list[str] | None,
+    expected: list[str],
+) -> None:
+    config = {"Entrypoint": entry, "Cmd": ["serve", "shop:app"]}
+    program("docker", {"image": json.dumps([{"Config": config}])})
+    engine.run("production", *arguments)
+    assert commands[-1][5:] == ["left-pad-production", *expected]
+
+
+def test_options_for_an_image_without_a_command_are_passed_on(
+    commands: Commands, program: Callable[..., Path]
+) -> None:
+    """As of a Dockerfile of the owner's own, whose engine leaves out what is not there."""
+    program("docker", {"image": json.dumps([{"Config": {"Cmd": None}}])})
+    engine.run("production", "--help")
+    assert commands[-1][5:] == ["left-pad-production", "--help"]
 
 
 def test_production_is_tested_before_it_has_its_tag_and_shares_services_with_the_tests(
@@ -299,3 +334,54 @@ def test_paths_are_collected_where_the_lock_has_some(
         engine.ensure_lock.cache_clear()
     assert os.environ["OWN_PACKAGE"] == own
     assert collected == (["paths"] if own == "paths" else [])
+
+
+DOCKERFILE = "FROM base\n# [tool.seedpod.image]: here.\n{}# End of [tool.seedpod.image].\n"
+
+
+@pytest.fixture
+def declared(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the Dockerfile of a project that declares a label, and has no such line yet."""
+
+    def facts(folder: str) -> None:
+        texts = {
+            "development.json": '{"refused": ""}',
+            "image.json": '{"labels": {"a": "b"}}',
+            "not-imported.json": "{}",
+            "own-package.txt": "other",
+        }
+        for name, text in texts.items():
+            Path(folder, name).write_text(text)
+
+    monkeypatch.setattr(engine, "facts", facts)
+    path = project / "Dockerfile"
+    path.write_text(DOCKERFILE.format(""))
+    return path
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["build", "test"], ["up"], ["run", "production"]])
+def test_a_dockerfile_that_lacks_what_is_declared_stops_whoever_would_use_it(
+    declared: Path, program: Callable[..., Path], arguments: list[str]
+) -> None:
+    calls = program("docker")
+    engine.ensure_lock.cache_clear()
+    with pytest.raises(
+        SystemExit, match=r"^Dockerfile does not have what pyproject\.toml says\. Run "
+    ):
+        engine.main(arguments)
+    assert declared.read_text() == DOCKERFILE.format("")
+    assert calls.read_text() == ""
+
+
+@pytest.mark.parametrize("command", ["image", "lock"])
+def test_what_is_declared_is_written_and_is_then_there(
+    declared: Path, program: Callable[..., Path], command: str
+) -> None:
+    program("docker")
+    engine.collect_paths.cache_clear()
+    engine.main([command])
+    assert 'LABEL a="b"\nENTRYPOINT ["left-pad"]\n' in declared.read_text()
+    engine.main(["check"])
+    engine.ensure_lock.cache_clear()
+    assert engine.ensure_lock() == "{}"
+    engine.ensure_lock.cache_clear()

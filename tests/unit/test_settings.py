@@ -11,7 +11,8 @@ import settings
 REPOSITORY = "POETRY_REPOSITORIES_OUR_INDEX_URL"
 LOGIN = ("POETRY_HTTP_BASIC_OUR_INDEX_USERNAME", "POETRY_HTTP_BASIC_OUR_INDEX_PASSWORD")
 SOURCE = '[[tool.poetry.source]]\nname = "{}"\nurl = "{}"\n'
-NAMES = (*settings.INDEX, *settings.INDEX.values(), *settings.CERTIFICATES)
+PROXIES = [either for name in settings.PROXIES for either in (name, name.lower())]
+NAMES = (*settings.INDEX, *settings.INDEX.values(), *settings.CERTIFICATES, *PROXIES)
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +73,48 @@ def test_certificates_under_any_of_their_names_reach_uv(
     assert settings.certificates() == os.environ["SSL_CERT_FILE"] == "/ca.pem"
 
 
-def test_a_second_time_nothing_changes(folder: Path) -> None:
+@pytest.mark.parametrize("name", PROXIES)
+def test_a_proxy_in_either_case_is_there_in_both_and_no_other_is(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Some programs know the one, and some the other."""
+    monkeypatch.setenv(name, "http://proxy.example:3128")
+    settings.apply()
+    found = {proxy: os.environ[proxy] for proxy in PROXIES if proxy in os.environ}
+    assert found == dict.fromkeys((name.upper(), name.lower()), "http://proxy.example:3128")
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+@pytest.mark.parametrize("name", settings.PROXIES)
+def test_a_proxy_that_is_empty_is_as_if_it_were_not_set(
+    monkeypatch: pytest.MonkeyPatch, name: str, empty: str | None
+) -> None:
+    if empty is not None:
+        monkeypatch.setenv(name, empty)
+    settings.apply()
+    assert not any(os.environ.get(proxy) for proxy in PROXIES)
+    monkeypatch.setenv(name.lower(), "a")
+    settings.apply()
+    assert os.environ[name] == os.environ[name.lower()] == "a"
+
+
+def test_of_two_proxies_the_one_in_capitals_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "a")
+    monkeypatch.setenv("https_proxy", "b")
+    settings.apply()
+    assert os.environ["HTTPS_PROXY"] == os.environ["https_proxy"] == "a"
+
+
+@pytest.mark.parametrize("name", ["pip.env", ".env"])
+def test_a_file_names_no_proxy(folder: Path, name: str) -> None:
+    (folder / name).write_text("".join(f"{proxy}=a\n" for proxy in PROXIES))
+    settings.apply()
+    assert not any(proxy in os.environ for proxy in PROXIES)
+
+
+def test_a_second_time_nothing_changes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "pip.env").write_text("PIP_TRUSTED_HOST=a b\n")
+    monkeypatch.setenv("http_proxy", "a")
     settings.apply()
     before = dict(os.environ)
     settings.apply()

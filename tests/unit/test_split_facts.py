@@ -22,21 +22,24 @@ from tests.unit.locked import joined
 LOCKS = Path(__file__).parent / "locks"
 DOCKERFILE = Path(split_facts.__file__).parent.parent.parent / "Dockerfile.jinja"
 FILES = {
+    "data.json",
     "development.json",
     "folders.json",
+    "image.json",
     "main.json",
     "not-imported.json",
     "own-package.txt",
     "pyproject.toml",
     "requirements-development.txt",
     "requirements-own.txt",
+    "step.json",
     "system.json",
     "test-programs.json",
     "wheel-settings.json",
 }
 # Sessions read these; nothing in an image does.
 REQUIREMENTS, OWN = "requirements-development.txt", "requirements-own.txt"
-ON_THE_HOST = {"not-imported.json", "own-package.txt", REQUIREMENTS, OWN}
+ON_THE_HOST = {"image.json", "not-imported.json", "own-package.txt", REQUIREMENTS, OWN}
 
 Split = Callable[[Path], dict[str, str]]
 
@@ -101,6 +104,54 @@ def test_the_stages_find_all_that_they_read_and_read_all_that_is_written(
         written = {path for path in output.rglob("*") if path.is_file()}
         written -= {facts / name for name in ON_THE_HOST}
         assert {x for x in written if not any(x.is_relative_to(path) for path in named)} == set()
+
+
+IMAGE = """[tool.seedpod.image]
+port = 9000
+environment = { B = "2", A = "ü" }
+data = ["/data"]
+step = ["make"]
+step-output = ["/srv/static"]
+
+"""
+
+
+def test_an_image_without_settings_has_no_data_and_no_step(split: Split, project: Path) -> None:
+    files = split(project)
+    read = [json.loads(files[f"{name}.json"]) for name in ("image", "data", "step")]
+    assert read == [{}, [], {}]
+
+
+def test_stages_read_of_an_image_what_they_use(split: Split, project: Path) -> None:
+    edit(project, "[project]", f"{IMAGE}[project]")
+    files = split(project)
+    declared = tomllib.loads(IMAGE)["tool"]["seedpod"]["image"]
+    assert json.loads(files["image.json"]) == declared
+    assert json.loads(files["data.json"]) == ["/data"]
+    used = {key: declared[key] for key in ("environment", "step", "step-output")}
+    assert json.loads(files["step.json"]) == used
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("port = 9000", "port = 9001", {"image.json"}),
+        ("port = 9000", 'health = false\nlabels = { "a" = "b" }', {"image.json"}),
+        ('B = "2", A = "ü"', 'A = "ü", B = "2"', set()),
+        ('"2"', '"3"', {"image.json", "step.json"}),
+        ('["make"]', '["make", "all"]', {"image.json", "step.json"}),
+        ("/srv/static", "/srv/other", {"image.json", "step.json"}),
+        ('["/data"]', '["/data", "/more"]', {"data.json", "image.json"}),
+    ],
+)
+def test_an_edit_of_an_image_repeats_the_stages_that_use_it(
+    split: Split, project: Path, old: str, new: str, changed: set[str]
+) -> None:
+    edit(project, "[project]", f"{IMAGE}[project]")
+    before = split(project)
+    edit(project, old, new)
+    after = split(project)
+    assert {name for name in FILES if after[name] != before[name]} == changed
 
 
 def test_the_same_input_gives_the_same_files(split: Split, project: Path) -> None:
@@ -226,7 +277,7 @@ def test_what_to_compile_is_a_fact_of_its_own(split: Split, project: Path) -> No
         ),
         (
             "[tool.seedpod]\ngroups = ['docs']",
-            "[tool.seedpod] has no use for 'groups'. It takes extras, size, test, wheels.",
+            "[tool.seedpod] has no use for 'groups'. It takes extras, image, size, test, wheels.",
         ),
         (
             "[tool.seedpod.test]\nprograms = 'sh'",
@@ -241,6 +292,10 @@ def test_what_to_compile_is_a_fact_of_its_own(split: Split, project: Path) -> No
             "[tool.seedpod.test.not-imported]\n'shop.windows' = ''",
             "not-imported in [tool.seedpod.test] is {'shop.windows': ''}. "
             'Write modules with a reason for each, like { "shop.windows" = "Windows only" }.',
+        ),
+        (
+            "[tool.seedpod.image]\nport = true",
+            "port in [tool.seedpod.image] is True. Write a number from 1 to 65535.",
         ),
     ],
 )

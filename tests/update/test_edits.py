@@ -74,7 +74,6 @@ EDITS = (
     ),
     Edit("local session", "noxfile_local.py", SESSION.format(name="own"), whole=True),
     Edit("readme", "README.md", "# What it is\n\nNothing of the template is left.\n", whole=True),
-    Edit("stage", "Dockerfile", "\n# With a debugger.\nFROM development AS debugger\n"),
     Edit("ignored file", ".gitignore", "data/\n"),
     Edit("image content", ".dockerignore", "!data/\n"),
     Edit("hook", ".pre-commit-config.yaml", "  - repo: local\n    hooks: []\n"),
@@ -83,6 +82,7 @@ EDITS = (
     Edit("own module", "src/myapp/own.py", "X = 1\n", whole=True),
     Edit("own test", "tests/test_own.py", "def test_it() -> None:\n    ...\n", whole=True),
 )
+STAGE = Edit("stage", "Dockerfile", "\n# With a debugger.\nFROM development AS debugger\n")
 DELETED = ("tests/test_app.py", ".yamllint.yaml")
 
 
@@ -106,6 +106,20 @@ def test_an_edit_is_kept_without_a_conflict(edited: tuple[Path, str], edit: Edit
     project, _ = edited
     assert [place for place in conflicts(project) if place.startswith(edit.path)] == []
     assert edit.kept(project)
+
+
+def test_a_stage_at_the_end_conflicts_once_with_the_entry_point_that_was_the_last_line(
+    history: History, version: str, tmp_path: Path
+) -> None:
+    """It is kept. The last line is a comment since, below which there is room."""
+    project = history.project(tmp_path / "project", version)
+    last = (project / "Dockerfile").read_text(encoding="utf-8").splitlines()[-1]
+    STAGE.make(project)
+    history.commit(project)
+    history.update(project)
+    places = {place.split(":")[0] for place in conflicts(project)}
+    assert places == (set() if last.startswith("# ") else {"Dockerfile"})
+    assert STAGE.kept(project)
 
 
 @pytest.mark.parametrize("name", DELETED)

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
@@ -86,14 +86,15 @@ class Client:
                     sys.stderr.write(line)
                     sys.stderr.flush()
 
-    def attend(self) -> int:
+    def attend(self, look: Callable[[], None] = lambda: None) -> int:
         """Wait until the client ends, and return 0, or the number of a signal that came before.
 
-        A parent that was killed counts as a terminal that is gone.
+        A parent that was killed counts as a terminal that is gone. Each second it calls ``look``.
         """
         while self.process.poll() is None and not self.received:
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=1)
+            look()
             if os.getppid() != self.parent:
                 self.received.append(HANGUP)
         return self.received[0] if self.received else 0

@@ -9,6 +9,7 @@
     python docker/host/engine.py up [COMMAND …]          any compose command, "up" if none is named
     python docker/host/engine.py lock [ARGUMENT …]       write poetry.lock (packages or options)
     python docker/host/engine.py push REPOSITORY:TAG     build production, push it, print its digest
+    python docker/host/engine.py image                   write what [tool.seedpod.image] says
 
 A project without a lock file is locked first; a lock that does not fit pyproject.toml is refused.
 """
@@ -31,9 +32,10 @@ from typing import Any
 
 import client
 import compose
+import image_settings
 import push
 import settings
-from session import ended_by_errors
+from session import ended_by_errors, read_json
 
 IMAGE = Path(__file__).parent.parent / "image"
 SPLIT_FACTS, IMPORT_MODULES = IMAGE / "split_facts.py", IMAGE / "import_modules.py"
@@ -49,6 +51,9 @@ BUILD_ARGUMENTS = (
     "OWN_PACKAGE",
     "PROJECT_FOLDER",
     "PYTHON_IMAGE",
+    # Docker knows these, and keeps them out of history and cache:
+    # https://docs.docker.com/reference/dockerfile/#predefined-args
+    *(either for name in settings.PROXIES for either in (name, name.lower())),
 )
 
 
@@ -95,9 +100,20 @@ def all_facts(folder: str) -> None:
 
 
 def check() -> None:
-    """End the program if the lock cannot be installed, the development groups included."""
+    """End the program if the lock cannot be installed, the development groups included.
+
+    So does a Dockerfile without what [tool.seedpod.image] says.
+    """
     with tempfile.TemporaryDirectory() as folder:
         all_facts(folder)
+        image_settings.check(read_json(Path(folder, "image.json")), name())
+
+
+def write_image_settings() -> None:
+    """Write what [tool.seedpod.image] says into the files that Docker and compose read."""
+    with tempfile.TemporaryDirectory() as folder:
+        facts(folder)
+        image_settings.write(read_json(Path(folder, "image.json")), name())
 
 
 # Once is enough for all stages that a program builds.
@@ -109,6 +125,7 @@ def ensure_lock() -> str:
     """
     with tempfile.TemporaryDirectory() as folder:
         facts(folder)
+        image_settings.check(read_json(Path(folder, "image.json")), name())
         # Builds of compose have it, too.
         own = Path(folder, "own-package.txt").read_text(encoding="utf-8")
         os.environ["OWN_PACKAGE"] = own
@@ -177,6 +194,12 @@ def exported(stage: str, file: str, *options: str) -> dict[str, Any]:
 def run(stage: str, *arguments: str) -> None:
     """Build a stage and run it with services of its own, which are removed in the end."""
     build(stage)
+    if arguments and arguments[0].startswith("-"):
+        # Options are the server's, whose image has a command and no entry point.
+        shown = client.output(("docker", "image", "inspect", f"{name()}:{stage}"))
+        config = json.loads(shown)[0]["Config"]
+        command = () if config.get("Entrypoint") else config.get("Cmd") or ()
+        arguments = (*command, *arguments)
     command = ("run", "--rm", "--service-ports", f"{name()}-{stage}", *arguments)
     compose.run(command, name=own_name(stage))
 
@@ -237,8 +260,12 @@ def write_lock(*arguments: str) -> None:
 
 
 def lock(*arguments: str) -> None:
-    """Write poetry.lock, and end the program if Poetry has locked what no build can install."""
+    """Write poetry.lock, and what [tool.seedpod.image] says into the files of Docker and compose.
+
+    Ends the program if Poetry has locked what no build can install.
+    """
     write_lock(*arguments)
+    write_image_settings()
     check()
 
 
@@ -256,6 +283,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "check": check,
     "develop": develop,
     "facts": all_facts,
+    "image": write_image_settings,
     "lock": lock,
     "push": push_production,
     "run": run,

@@ -21,6 +21,8 @@ INDEX = {
 # What Poetry reads for an index of pyproject.toml:
 # https://python-poetry.org/docs/repositories/#configuring-credentials.
 LOGIN = r"POETRY_(HTTP_BASIC_[A-Z\d_]+_(USERNAME|PASSWORD)|REPOSITORIES_[A-Z_]+_URL)"
+# curl(1) and apt read the first one in lower case alone, others in capitals alone.
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 # What builds take of .env; the rest of it is for compose only.
 BUILDS = ("APPLICATION_VERSION", "BUILDER_IMAGE", "HOST_GID", "HOST_UID", "PYTHON_IMAGE")
@@ -51,6 +53,9 @@ def apply() -> None:
             os.environ.setdefault(name, text)
     if file := certificates():
         os.environ.setdefault("SSL_CERT_FILE", file)
+    for name in PROXIES:
+        proxy = os.environ.get(name) or os.environ.get(name.lower())
+        os.environ.update(dict.fromkeys((name, name.lower()), proxy) if proxy else {})
     if hasattr(os, "getuid"):  # Elsewhere Docker maps the owner.
         os.environ.setdefault("HOST_UID", str(os.getuid()))
         os.environ.setdefault("HOST_GID", str(os.getgid()))

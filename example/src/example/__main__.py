@@ -1,5 +1,6 @@
 """Run the application: its command and "python -m" both come here."""
 
+import argparse
 import os
 import signal
 import sys
@@ -9,6 +10,10 @@ import uvicorn
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT; HOST and PORT say where."""
+    # It has no options: any that is given ends it with status 2, and --help says so.
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.prog = "example"
+    parser.parse_args()
     # The server hands the signal back after it has stopped in good order: that is a success.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     host, port = os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", "8000"))

@@ -9,7 +9,7 @@ CAUSES = (
     # What a program of this folder reports, behind BuildKit's time stamp, has both sentences.
     (
         r"^(?:#\d+ )?[\d.]+ "
-        r"((?:Index|Interpreter|Package|Settings|System packages|Wheels): .+)$",
+        r"((?:Files|Index|Interpreter|Package|Settings|Step|System packages|Wheels): .+)$",
         "{}",
         "",
     ),

@@ -36,6 +36,8 @@ DETACHED = ("--detach", "--detach=true", "--wait", "--no-start")
 STOP_SECONDS = 5
 COMMAND_SECONDS = 60
 ATTEMPTS = 50
+HEALTH_SECONDS = 5
+LOG_LINES = 20
 
 
 def docker_lines(*arguments: str) -> list[str]:
@@ -176,6 +178,51 @@ def unlock(name: str) -> None:
             file.unlink()
 
 
+class Health:
+    """Says that a command's container is unhealthy, once, with the last that its check told."""
+
+    def __init__(self, mark: str) -> None:
+        """Take the mark of the command's container."""
+        self.filters = [f"--filter=label={RUN}={mark}", "--filter=health=unhealthy"]
+        self.told = False
+        self.asked = time.monotonic()
+
+    def look(self) -> None:
+        """Ask the engine, every few seconds."""
+        if self.told or time.monotonic() - self.asked < HEALTH_SECONDS:
+            return
+        self.asked = time.monotonic()
+        for number in docker_lines("ps", "--quiet", *self.filters):
+            shown = docker_lines("inspect", "--format={{json .State.Health.Log}}", number)
+            log: list[dict[str, Any]] = json.loads("".join(shown) or "[]")
+            said = log[-1]["Output"].strip().splitlines()[-1:] if log else []
+            print(
+                f"\nThe container is unhealthy: {''.join(said) or 'its check says nothing'}. "
+                "Correct health in [tool.seedpod.image], or what it asks for.",
+                file=sys.stderr,
+            )
+            self.told = True
+
+
+def show_failed(project: str) -> None:
+    """Show the last lines of services that do not run, or are not healthy."""
+    shown = f'{{{{.ID}}}}\t{{{{.Label "{SERVICE}"}}}}\t{{{{.State}}}}\t{{{{.Status}}}}'
+    of_project = (f"--filter=label={PROJECT}={project}", f"--format={shown}")
+    for line in docker_lines("ps", "--all", *of_project):
+        number, service, state, status = line.split("\t")
+        ended_well = state == "exited" and "(0)" in status
+        if (state != "running" and not ended_well) or "unhealthy" in status:
+            done = subprocess.run(
+                ["docker", "logs", f"--tail={LOG_LINES}", number],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+            print(f"\nThe last lines of {service}:\n{done.stdout}", file=sys.stderr)
+
+
 def restore_terminal() -> Callable[[], None]:
     """Return a function that gives the terminal back the settings that it has now."""
     if sys.platform != "win32":
@@ -204,19 +251,22 @@ def run(*commands: Sequence[str], name: str = "") -> None:
     if project and command[0] == "run":
         command = ["run", f"--label={RUN}={mark}", *command[1:]]
     options = [f"--project-name={name}"] if name else []
+    health = Health(mark)
     restore = restore_terminal()
     with ExitStack() as clients:
         status, number = 1, 0
         try:
             for each in (*first, command):
                 client = clients.enter_context(Client(["docker", "compose", *options, *each]))
-                number = client.attend()
+                number = client.attend(*([health.look] if each[0] == "run" else []))
                 if number and project:
                     stop(project)
                 if number:
                     client.end(1)
                 status = client.finish()
                 number = client.received[0] if client.received else 0
+                if status and not number and name:
+                    show_failed(name)
                 if status or number:
                     break
         finally:

@@ -1,13 +1,25 @@
 """The settings of [tool.seedpod] in pyproject.toml that decide what is built and tested."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 from errors import BuildError
 
 # size is read by docker/host/sizes.py, and extras by split_facts.py.
-TABLES = ("extras", "size", "test", "wheels")
+TABLES = ("extras", "image", "size", "test", "wheels")
 TEST = ("not-imported", "programs")
 WHEELS = ("build-first", "no-binary", "no-build-isolation")
+
+
+# What of [tool.seedpod.image] is an instruction of the Dockerfile, and what stages of it read.
+INSTRUCTIONS = ("command", "environment", "health", "labels", "port")
+STAGES = ("data", "step", "step-output")
+# https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap08.html, in any case.
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# The path and the query of an address, without a quote (RFC 3986, 3.3 and 3.4).
+HEALTH = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@%/?-]*")
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
 
 class SettingError(BuildError):
@@ -39,6 +51,89 @@ def not_imported(pyproject: dict[str, Any]) -> dict[str, str]:
             'Write modules with a reason for each, like { "shop.windows" = "Windows only" }.'
         )
     return table
+
+
+def image_settings(pyproject: dict[str, Any]) -> dict[str, Any]:
+    """Return [tool.seedpod.image], what an image has besides the application.
+
+    Raises SettingError for what no image could have.
+    """
+    table = _table(pyproject, "image", (*INSTRUCTIONS, *STAGES))
+    for key, value in table.items():
+        holds, form = FORMS[key]
+        if not holds(value):
+            raise SettingError(f"{key} in [tool.seedpod.image] is {value!r}. Write {form}.")
+    for name in sorted({"PATH", "PORT", "VIRTUAL_ENV"} & {*table.get("environment", {})}):
+        raise SettingError(
+            f"environment in [tool.seedpod.image] has {name}, which the image needs as it is. "
+            f"Remove it{' and write port = NUMBER' if name == 'PORT' else ''}."
+        )
+    if bool(table.get("step")) != bool(table.get("step-output")):
+        raise SettingError(
+            "[tool.seedpod.image] has one of step and step-output. Write both: a command, and the "
+            'folders that it fills, like ["/srv/static"].'
+        )
+    return table
+
+
+def _are(pattern: str, least: int = 0) -> Callable[[Any], bool]:
+    """Return a function that tells whether a value is a list of texts, so many at least."""
+
+    def holds(value: Any) -> bool:
+        return (
+            isinstance(value, list)
+            and len(value) >= least
+            and all(isinstance(text, str) and re.fullmatch(pattern, text) for text in value)
+        )
+
+    return holds
+
+
+def _maps(names: re.Pattern[str]) -> Callable[[Any], bool]:
+    """Return a function that tells whether a value has texts, without line ends, by such names."""
+
+    def holds(value: Any) -> bool:
+        return isinstance(value, dict) and all(
+            names.fullmatch(name)
+            and isinstance(text, str)
+            and text.isprintable()
+            # Linters read a backslash at its end as if the line went on.
+            and not text.endswith("\\")
+            for name, text in value.items()
+        )
+
+    return holds
+
+
+def _is_health(value: Any) -> bool:
+    return value is False or (isinstance(value, str) and bool(HEALTH.fullmatch(value)))
+
+
+def _is_port(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
+
+
+# What an image has, is a link in it, or is the system's.
+TAKEN = (
+    "/(bin|dev|lib|lib32|lib64|libx32|proc|sbin|sys|var/lock|var/run)(/|$)",
+    "/(etc|home|opt|root|run|srv|usr|usr/local|usr/local/bin|var)$",
+    "/usr/(bin|lib|lib32|lib64|libx32|sbin)(/|$)",
+    "/etc/(group|passwd)$",
+    "/opt/(test|tools|venv)(/|$)",
+)
+# Below the top of the root file system, never out of it, and without what compose reads as options.
+FOLDER = rf"(?!{'|'.join(TAKEN)})(/(?!\.\.?(/|$))[^/:,\x00-\x1f]+)+"
+WORD = r"[^\x00-\x1f]+"
+FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "command": (_are(WORD, 1), 'a list of words like ["gunicorn", "shop.wsgi"]'),
+    "data": (_are(FOLDER), 'a list of folders like ["/data"]'),
+    "environment": (_maps(VARIABLE), 'names with texts like { "WORKERS" = "2" }'),
+    "health": (_is_health, 'a path like "/healthz", or false for none'),
+    "labels": (_maps(LABEL), 'names with texts like { "org.opencontainers.image.vendor" = "We" }'),
+    "port": (_is_port, "a number from 1 to 65535"),
+    "step": (_are(WORD, 1), 'a list of words like ["python3", "-m", "shop", "collectstatic"]'),
+    "step-output": (_are(FOLDER), 'a list of folders like ["/srv/static"]'),
+}
 
 
 def _table(pyproject: dict[str, Any], name: str, known: tuple[str, ...]) -> dict[str, Any]:

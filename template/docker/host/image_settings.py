@@ -1,0 +1,125 @@
+"""Write what [tool.seedpod.image] says into marked lines of the files of Docker and of compose.
+
+A plain "docker build ." reads no pyproject.toml: what an image has besides the application is there
+in Docker's own words.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from session import SessionError, write_text
+
+DOCKERFILE, COMPOSE = Path("Dockerfile"), Path("docker-compose.yml")
+ANSWERS = Path(".copier-answers.yml")
+BEGIN, END = "# [tool.seedpod.image]: ", "# End of [tool.seedpod.image]."
+BLOCK = re.compile(f"^({re.escape(BEGIN)}.*\n)(?:.*\n)*?({re.escape(END)})$", re.MULTILINE)
+PORT = 8000
+HEALTH = (
+    'HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python3", "-c", \\\n'
+    r"""    "import os, urllib.request as r; """
+    r"""r.urlopen(f'http://127.0.0.1:{os.environ.get(\"PORT\", 8000)}/')"]"""
+)
+
+
+def dockerfile_lines(settings: dict[str, Any], name: str, *, is_web: bool) -> Iterator[str]:
+    """Yield the instructions for an image; ``name`` is the project's own command."""
+    # Git does not keep an empty folder.
+    if settings.get("data") or any(map(_is_file, Path("rootfs").rglob("*"))):
+        yield "COPY --link --from=files /files/ /"
+    if settings.get("step"):
+        yield "COPY --link --from=step /made/ /"
+    for instruction, key in (("ENV", "environment"), ("LABEL", "labels")):
+        for variable, text in sorted(settings.get(key, {}).items()):
+            yield f"{instruction} {variable}={_quoted(text)}"
+    port = settings.get("port", PORT if is_web else None)
+    if port:
+        if port != PORT:
+            yield f"ENV PORT={port}"
+        yield f"EXPOSE {port}"
+    health = settings.get("health", "/healthz" if is_web else False)
+    if health:
+        yield HEALTH.replace("8000", str(port or PORT)).replace("/')", f"{health}')")
+    # A server is one of several processes that an image is good for, as its arguments say.
+    instruction = "CMD" if port else "ENTRYPOINT"
+    yield f"{instruction} {json.dumps(settings.get('command', [name]), ensure_ascii=False)}"
+
+
+def compose_lines(settings: dict[str, Any], *, is_web: bool) -> Iterator[str]:
+    """Yield what compose's file has of it: the port, and folders that are not read-only."""
+    if is_web:
+        yield f"x-port: &port {settings.get('port', PORT)}"
+    yield "x-writable: &writable"
+    for folder in dict.fromkeys(("/tmp", *settings.get("data", []))):
+        # Compose reads a dollar as the beginning of a variable's name.
+        yield f"  - {json.dumps(folder, ensure_ascii=False).replace('$', '$$')}"
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a Dockerfile has it, where a dollar begins the name of a variable."""
+    return json.dumps(text, ensure_ascii=False).replace("$", "\\$")
+
+
+def rewritten(settings: dict[str, Any], name: str) -> dict[Path, str]:
+    """Return the files that should have other lines, with their new texts; raises SessionError."""
+    files = {DOCKERFILE: set(settings), COMPOSE: settings.keys() & {"data", "port"}}
+    texts = {path: _read(path) for path in files if path.exists()}
+    is_web = _is_web(texts.get(COMPOSE))
+    found = {}
+    for path, old in texts.items():
+        lines = (
+            compose_lines(settings, is_web=is_web)
+            if path == COMPOSE
+            else dockerfile_lines(settings, name, is_web=is_web)
+        )
+        plain = old.replace("\r\n", "\n")
+        new, count = BLOCK.subn(_between(lines), plain)
+        # Who has another Dockerfile, or removed these lines, says there what the image has.
+        if count != 1 and files[path]:
+            raise SessionError(
+                f"{path} lacks the lines for [tool.seedpod.image]. Add these two, where they "
+                f"should be: {BEGIN}…, and {END}"
+            )
+        if count == 1 and new != plain:
+            all_crlf = "\r\n" in old and old.count("\n") == old.count("\r\n")
+            found[path] = new.replace("\n", "\r\n") if all_crlf else new
+    return found
+
+
+def _is_web(compose: str | None) -> bool:
+    """Tell whether a project has a server: compose publishes its port, else it was the answer."""
+    if compose is not None:
+        return bool(re.search(r"^ *target: \*port\r?$", compose, flags=re.MULTILINE))
+    answers = _read(ANSWERS) if ANSWERS.exists() else ""
+    return bool(re.search(r"^kind: ['\"]?web\b", answers, flags=re.MULTILINE))
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_symlink() or not path.is_dir()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SessionError(f"{path} cannot be read ({error}). Correct it.") from error
+
+
+def _between(lines: Iterator[str]) -> Callable[[re.Match[str]], str]:
+    text = "".join(f"{line}\n" for line in lines)
+    return lambda found: f"{found[1]}{text}{found[2]}"
+
+
+def write(settings: dict[str, Any], name: str) -> None:
+    """Write both files, as far as they have to change, and say which did; raises SessionError."""
+    for path, text in rewritten(settings, name).items():
+        write_text(path, text)
+        print(f"{path} has what [tool.seedpod.image] says.")
+
+
+def check(settings: dict[str, Any], name: str) -> None:
+    """Raise SessionError if a file does not have what the settings say."""
+    for path in rewritten(settings, name):
+        raise SessionError(f"{path} does not have what pyproject.toml says. Run nox -s lock")
