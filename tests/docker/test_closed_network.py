@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 import trustme
 from poetry.repositories.pypi_repository import PyPiRepository
 
+from support import debian
 from support.docker import Client
 from tests.docker.declarations import declare
-from tests.docker.projects import Made, Make, gateway, program
+from tests.docker.projects import HARDENED, Made, Make, gateway, program
 from tests.docker.wheels import write_wheel
 
 HOST = "index.test"
@@ -127,15 +129,52 @@ def test_without_the_password_the_build_fails(project: Made, index: Index) -> No
     assert "The package index refuses or lacks" in output
 
 
+ASK = """
+import socket
+import ssl
+import sys
+from urllib.parse import urlsplit
+
+import httpx
+import requests
+
+url = urlsplit(sys.argv[1])
+with socket.create_connection((url.hostname, url.port)) as plain:
+    ssl.create_default_context().wrap_socket(plain, server_hostname=url.hostname).close()
+print(httpx.get(sys.argv[1]).status_code, requests.get(sys.argv[1]).status_code)
+"""
+
+
+@pytest.mark.parametrize("runtime", ["minimal", "full"])
+def test_a_running_application_trusts_an_authority_that_is_mounted(
+    make: Make, index: Index, runtime: str
+) -> None:
+    """As docs/closed-networks.md says it, for any user and where nothing can be written."""
+    project = make(kind="cli", runtime=runtime)
+    project.edit("pyproject.toml", "dependencies = [", 'dependencies = ["httpx", "requests",')
+    project.session("docker_prod")
+    run = ["docker", "run", "--rm", index.add_host, *HARDENED, "--user=12345:0"]
+    asked = ["--entrypoint=python3", f"{project.name}:production", "-c", ASK]
+    address = f"{index.address}seedpod-private-greeting/"
+    done = project.run(*run, *asked, address)
+    assert "CERTIFICATE_VERIFY_FAILED" in done.stdout
+    mount = f"--mount=type=bind,src={index.certificates},dst=/run/ca.pem,readonly"
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+    trust = [mount, *(f"--env={name}=/run/ca.pem" for name in names)]
+    assert project.docker(*run[1:], *trust, *asked, address) == "200 200"
+
+
 @dataclass(frozen=True)
 class Proxy:
-    """A running proxy."""
+    """A running proxy, which is a mirror of the archive of Debian, too."""
 
     address: str
     log: Path
+    # Of an index that nobody else can reach.
+    host: str
 
     def asked(self) -> set[str]:
-        """Return the hosts that were asked for since the last time."""
+        """Return the hosts that were asked for since the last time, "" for the mirror."""
         lines = re.findall(r'"(\w+) (\S+) HTTP', self.log.read_text())
         self.log.write_text("")
         hosts = (
@@ -148,16 +187,18 @@ class Proxy:
 def proxy(client: Client, tmp_path: Path) -> Iterator[Proxy]:
     """Run a proxy, behind which is an index that nobody else can reach."""
     log = tmp_path / "proxy.log"
+    # What an earlier run has downloaded from it is in no cache.
+    name = f"{uuid4()}.invalid"
     host = urlsplit(PyPiRepository().url).netloc
     with log.open("a") as errors:
         server = subprocess.Popen(
-            [sys.executable, "-c", program("log_requests"), "index.invalid", host],
+            [sys.executable, "-c", program("log_requests"), name, host, debian.archives()[0]],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
         )
     assert server.stdout is not None
-    yield Proxy(f"http://{gateway(client)}:{server.stdout.readline().strip()}", log)
+    yield Proxy(f"http://{gateway(client)}:{server.stdout.readline().strip()}", log, name)
     server.terminate()
     server.communicate(timeout=30)
 
@@ -170,25 +211,40 @@ def test_every_request_goes_through_the_proxy(make: Make, proxy: Proxy, lower: b
     variables = {
         "HTTP_PROXY": proxy.address,
         "HTTPS_PROXY": proxy.address,
-        "PIP_INDEX_URL": "http://index.invalid/simple/",
-        "PIP_TRUSTED_HOST": "index.invalid",
+        "PIP_INDEX_URL": f"http://{proxy.host}/simple/",
+        "PIP_TRUSTED_HOST": proxy.host,
     }
     if lower:
         variables = {name.lower() if "PROXY" in name else name: x for name, x in variables.items()}
     project.session("lock", "--regenerate", **variables)
-    assert "index.invalid" in proxy.asked()
+    assert proxy.host in proxy.asked()
     # With the steps of the system packages and of the locked ones, and nothing kept of them.
     project.session("docker_prod", "--no-cache", **variables)
     asked = proxy.asked()
-    assert "index.invalid" in asked
+    assert proxy.host in asked
     assert asked & archives(project)
     project.session("tests", **variables)
-    assert "index.invalid" in proxy.asked()
+    assert proxy.host in proxy.asked()
     shown = "import os; print(os.environ['HTTPS_PROXY'], os.environ['https_proxy'])"
     output = project.session("shell", "python", "-c", shown, **variables)
     assert f"{proxy.address} {proxy.address}" in output
     history = project.docker("history", "--no-trunc", f"{project.name}:production")
     assert proxy.address not in history
+
+
+def test_system_packages_come_from_a_mirror_alone(make: Make, proxy: Proxy) -> None:
+    project = make(kind="cli")
+    declare(project, '[tool.sys.debian13.dependencies]\nlibpq5 = "*"\n')
+    # No way leads to what the base image names.
+    away = [f"--add-host={host.split(':')[0]}:127.0.0.1" for host in archives(project)]
+    output = project.refused("docker_prod", "--no-cache", *away)
+    assert "apt-get failed" in output
+    project.session("docker_prod", "--no-cache", *away, APT_MIRROR=proxy.address)
+    assert proxy.asked() == {""}
+    found = project.python("import pathlib; print(*pathlib.Path('/usr/lib').rglob('libpq.so.5'))")
+    assert "libpq.so.5" in found
+    output = project.refused("docker_prod", "--no-cache", APT_MIRROR="mirror.example")
+    assert "System packages: APT_MIRROR is 'mirror.example'. Write the address of a" in output
 
 
 def archives(project: Made) -> set[str]:

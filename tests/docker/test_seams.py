@@ -1,6 +1,7 @@
 """What an image also needs: files, settings, a step, folders for data, and several processes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ import sys
 import own
 
 folder = pathlib.Path(sys.argv[1])
+if folder.exists():
+    sys.exit(f"{folder} is there")
 folder.mkdir(parents=True)
 text = f"{own.__name__} {os.environ['GREETING']} {pathlib.Path('/etc/own/own.ini').read_text()}"
 (folder / "all.txt").write_text(text)
@@ -35,13 +38,14 @@ LOOP = """
 import pathlib
 import signal
 import sys
+import time
 
-
-name = sys.argv[1]
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-while True:
-    pathlib.Path("/data", name).write_text(pathlib.Path("/data/migrated").read_text())
-    time.sleep(0.1)
+if __name__ == "__main__":
+    name = sys.argv[1]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    while True:
+        pathlib.Path("/data", name).write_text(pathlib.Path("/data/migrated").read_text())
+        time.sleep(0.1)
 """
 COMPOSE = """
 x-own: &own
@@ -151,7 +155,7 @@ def test_a_step_that_fails_says_so_in_its_own_words(seams: Made, twin: Twin) -> 
     project.edit("pyproject.toml", '"/srv/static"]\nstep-output', '"/data"]\nstep-output')
     project.session("lock")
     said = project.refused("docker_prod")
-    assert "FileExistsError" in said
+    assert "/data is there" in said
     assert "\nStep: python3 -m own.collect /data ends with status 1. Fix what it reported." in said
     project.edit("pyproject.toml", '"/data"]\nstep-output', '"/srv/other"]\nstep-output')
     project.session("lock")
@@ -201,17 +205,27 @@ def test_arguments_are_another_command_and_wrong_options_are_refused(seams: Made
 
 def test_a_container_that_is_not_healthy_is_named(seams: Made, twin: Twin, port: str) -> None:
     project = twin(seams)
-    declare(project, "")
     project.edit("pyproject.toml", 'data = ["/data"]', 'data = ["/data"]\nhealth = "/nowhere"')
     project.session("lock")
     # The check is asked at once, in place of every ten seconds three times.
     override = f'services:\n  "{project.name}-production":\n    healthcheck: '
-    override += "{interval: 1s, start_period: 0s, retries: 1}\n"
+    # No time at all would be the image's own.
+    override += "{interval: 1s, start_period: 1ms, start_interval: 1s, retries: 1}\n"
     (project.folder / "docker-compose.override.yml").write_text(override)
-    stop = "import os, threading, time\nthreading.Timer(12, lambda: os._exit(0)).start()\n"
+    stop = "import os, threading, time\nthreading.Timer(30, lambda: os._exit(0)).start()\n"
     stop += "from own.__main__ import main\nimport sys\nsys.argv = ['own']\nmain()\n"
     output = project.session("docker_run", "python3", "-c", stop, PORT=port)
     assert "The container is unhealthy: urllib.error.HTTPError: HTTP Error 404" in output
+
+
+def test_a_volume_takes_the_place_of_a_folder_in_memory(seams: Made, twin: Twin) -> None:
+    project = twin(seams)
+    override = f'services:\n  "{project.name}-production":\n    volumes: ["uploads:/data"]\n'
+    (project.folder / "docker-compose.override.yml").write_text(f"{override}volumes:\n  uploads:\n")
+    look = "print(*[line for line in open('/proc/mounts') if ' /data ' in line])"
+    mounts = project.session("docker_run", "python3", "-c", look)
+    [mounted] = re.findall(r"^(\S+) /data (\S+) ", mounts, flags=re.MULTILINE)
+    assert "tmpfs" not in mounted
 
 
 def test_a_service_that_does_not_start_shows_its_last_lines(seams: Made, twin: Twin) -> None:

@@ -77,7 +77,10 @@ def test_both_files_have_one_place_for_what_is_declared(project: Path) -> None:
 
 
 def test_a_project_without_its_answers_has_the_same_lines(project: Path) -> None:
-    """An example that is published leaves them out, and copier lets their file have any name."""
+    """An example that is published leaves them out, and copier lets their file have any name.
+
+    Then compose publishes the port of a server.
+    """
     (project / ".copier-answers.yml").unlink()
     before = contents(project)
     image_settings.write({}, PROJECT)
@@ -114,7 +117,8 @@ def test_compose_reads_what_is_declared(project: Path, answers: Answers) -> None
     image_settings.write(SETTINGS, PROJECT)
     services = load_compose(project / "docker-compose.yml")["services"]
     for name in (f"{PROJECT}-test", f"{PROJECT}-production"):
-        assert services[name]["tmpfs"] == ["/tmp", *SETTINGS["data"]]
+        assert services[name]["tmpfs"] == ["/tmp"]
+        assert [mount["target"] for mount in services[name]["volumes"]] == SETTINGS["data"]
     ports = [port["target"] for port in services[f"{PROJECT}-production"].get("ports", [])]
     assert ports == ([9000] if answers["kind"] == "web" else [])
 

@@ -30,7 +30,10 @@ def rootfs(tmp_path: Path) -> Path:
     """Return a root file system with what lets the Dockerfile copy it."""
     folder = tmp_path / "rootfs"
     folder.mkdir()
-    (folder / "tools.txt").touch()
+    (folder / "arrange_files.py").touch()
+    for name, mode in {"tmp": 0o1777, "var/tmp": 0o1777, "root": 0o700, "srv": 0o755}.items():
+        (tmp_path / "image" / name).mkdir(parents=True)
+        (tmp_path / "image" / name).chmod(mode)
     return folder
 
 
@@ -40,7 +43,7 @@ def arrange(rootfs: Path) -> Arrange:
 
     def arrange(*data: str) -> Path:
         output = rootfs.parent / "files"
-        arrange_files.arrange(rootfs, [*data], output)
+        arrange_files.arrange(rootfs, [*data], output, rootfs.parent / "image")
         return output
 
     return arrange
@@ -109,12 +112,20 @@ def test_folders_of_data_may_have_files_and_be_in_each_other(
     assert rights(output / "data/first") == 0o644
 
 
-@pytest.mark.parametrize("name", ["tmp", "var/tmp"])
-def test_what_all_may_write_in_any_image_stays_so(
-    rootfs: Path, arrange: Arrange, name: str
+@pytest.mark.parametrize(("name", "mode"), [("tmp", 0o1777), ("var/tmp", 0o1777), ("root", 0o700)])
+def test_a_folder_that_the_image_has_keeps_its_rights(
+    rootfs: Path, arrange: Arrange, name: str, mode: int
 ) -> None:
-    add(rootfs / name / "file")
-    assert rights(arrange() / name) == 0o1777
+    add(rootfs / name / "a/file")
+    output = arrange(f"/{name}/data")
+    assert rights(output / name) == mode
+    assert rights(output / name / "a") == 0o755
+    assert rights(output / name / "data") == 0o1777
+
+
+def test_a_file_may_have_any_name(rootfs: Path, arrange: Arrange) -> None:
+    add(rootfs / "tools.txt")
+    assert found(arrange()) == {"tools.txt"}
 
 
 @pytest.mark.parametrize("name", ["bin", "lib", "lib64", "sbin", "var/run"])

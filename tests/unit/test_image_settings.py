@@ -78,34 +78,45 @@ def instructions(**settings: Any) -> dict[str, str]:
 
 def test_a_server_has_a_command_a_port_and_a_health_check() -> None:
     found = instructions()
-    assert found.keys() == {"EXPOSE", "HEALTHCHECK", "CMD"}
+    assert found.keys() == {"EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
     assert found["EXPOSE"] == "8000"
+    # Or that of a base image would take the command.
+    assert found["ENTRYPOINT"] == "[]"
     assert json.loads(found["CMD"]) == ["shop"]
     assert "/healthz')" in found["HEALTHCHECK"]
 
 
 @pytest.mark.usefixtures("publishes_nothing")
-def test_a_command_has_an_entry_point_alone() -> None:
-    assert instructions() == {"ENTRYPOINT": '["shop"]'}
+def test_a_command_has_an_entry_point_and_no_health_check_of_its_base() -> None:
+    assert instructions() == {"HEALTHCHECK": "NONE", "ENTRYPOINT": '["shop"]'}
 
 
 @pytest.mark.usefixtures("publishes_nothing")
 def test_a_command_with_a_port_is_a_server() -> None:
     found = instructions(port=9000)
-    assert found == {"ENV": "PORT=9000", "EXPOSE": "9000", "CMD": '["shop"]'}
+    assert found.pop("HEALTHCHECK") == "NONE"
+    assert found == {
+        "ENV": "PORT=9000",
+        "EXPOSE": "9000",
+        "ENTRYPOINT": "[]",
+        "CMD": '["shop"]',
+    }
 
 
 @pytest.mark.usefixtures("publishes_nothing")
-def test_compose_tells_whether_there_is_a_server_before_the_dockerfile_does() -> None:
+def test_what_the_dockerfile_has_does_not_make_it_a_server() -> None:
     Path("Dockerfile").write_text(marked("EXPOSE 9000"), encoding="utf-8")
-    assert instructions() == {"ENTRYPOINT": '["shop"]'}
+    assert "CMD" not in instructions()
 
 
 @pytest.mark.parametrize("kind", ["web", "cli"])
-def test_what_copier_asked_does_not_matter_where_compose_tells(kind: str) -> None:
-    """Answers may have changed since, or be in another file."""
+def test_the_answer_or_a_port_that_compose_publishes_makes_a_server(kind: str) -> None:
+    """Answers may be in another file, and owners write other lines for the port."""
     Path(".copier-answers.yml").write_text(f"kind: {kind}\n")
     assert "CMD" in instructions()
+    path = Path("docker-compose.yml")
+    path.write_text(path.read_text(encoding="utf-8").replace("*port", "none"), encoding="utf-8")
+    assert ("CMD" in instructions()) is (kind == "web")
 
 
 @pytest.mark.parametrize("line", ["kind: web", "kind: 'web'", "kind: cli", "unkind: web", ""])
@@ -120,7 +131,7 @@ def test_without_compose_a_command_with_a_port_stays_the_same_a_second_time() ->
     """The port that is written would tell of a server."""
     Path("docker-compose.yml").unlink()
     original = instructions()
-    assert original.keys() == {"ENTRYPOINT"}
+    assert original.keys() == {"HEALTHCHECK", "ENTRYPOINT"}
     first = instructions(port=9000)
     image_settings.check({"port": 9000}, "shop")
     assert instructions(port=9000) == first
@@ -147,7 +158,20 @@ def test_the_health_check_asks_the_port_for_the_path(health: str, port: int) -> 
 
 
 def test_a_server_may_have_no_health_check() -> None:
-    assert "HEALTHCHECK" not in instructions(health=False)
+    assert instructions(health=False)["HEALTHCHECK"] == "NONE"
+
+
+@pytest.mark.parametrize("name", ["shop", "other"])
+def test_what_is_left_of_the_old_entry_point_is_refused(name: str) -> None:
+    """It was the last line before, and merging leaves it above a stage of the owner's own."""
+    path = Path("Dockerfile")
+    path.write_text(marked() + f'ENTRYPOINT ["{name}"]\n\nFROM a AS b\n', encoding="utf-8")
+    if name == "shop":
+        with pytest.raises(SessionError, match=r"^Dockerfile has the entry point of .* Remove "):
+            image_settings.write({}, "shop")
+        assert 'ENTRYPOINT ["shop"]\n\nFROM' in path.read_text(encoding="utf-8")
+    else:
+        image_settings.write({}, "shop")
 
 
 def test_a_default_port_needs_no_variable_and_another_one_is_its_default() -> None:
@@ -215,6 +239,8 @@ def compose_of(**settings: Any) -> dict[str, Any]:
     def resolved(value: Any) -> Any:
         if isinstance(value, list):
             return [resolved(item) for item in value]
+        if isinstance(value, dict):
+            return {key: resolved(item) for key, item in value.items()}
         if isinstance(value, str):
             assert "$" not in value.replace("$$", "")
             return value.replace("$$", "$")
@@ -224,23 +250,33 @@ def compose_of(**settings: Any) -> dict[str, Any]:
     return {name: resolved(value) for name, value in document.items()}
 
 
-def test_compose_has_the_port_of_a_server_and_what_is_not_read_only() -> None:
-    assert compose_of() == {"x-port": 8000, "x-writable": ["/tmp"]}
+def targets(**settings: Any) -> list[str]:
+    """Return the folders that compose has in memory."""
+    return [mount["target"] for mount in compose_of(**settings)["x-data"]]
+
+
+def test_compose_has_the_port_of_a_server_and_folders_in_memory() -> None:
+    assert compose_of() == {"x-port": 8000, "x-data": []}
     assert compose_of(port=9000, data=["/data", "/srv/b"]) == {
         "x-port": 9000,
-        "x-writable": ["/tmp", "/data", "/srv/b"],
+        "x-data": [{"type": "tmpfs", "target": "/data"}, {"type": "tmpfs", "target": "/srv/b"}],
     }
 
 
 @pytest.mark.usefixtures("publishes_nothing")
 def test_compose_has_no_port_of_a_command() -> None:
-    assert compose_of(port=9000) == {"x-writable": ["/tmp"]}
+    assert compose_of(port=9000) == {"x-data": []}
 
 
 def test_each_folder_has_a_line_of_its_own() -> None:
     """A line does not grow beyond what linters take, and a change is one line."""
     lines = written("docker-compose.yml", data=["/data", "/srv/$a"])
-    assert lines[1:] == ["x-writable: &writable", '  - "/tmp"', '  - "/data"', '  - "/srv/$$a"']
+    tmpfs = "  - type: tmpfs"
+    assert lines[1:] == [
+        "x-data: &data",
+        *(tmpfs, '    target: "/data"'),
+        *(tmpfs, '    target: "/srv/$$a"'),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -249,16 +285,15 @@ def test_each_folder_has_a_line_of_its_own() -> None:
     ids=ascii,
 )
 def test_a_folder_reaches_compose_as_it_is(folder: str) -> None:
-    assert compose_of(data=[folder])["x-writable"] == ["/tmp", folder]
+    assert targets(data=[folder]) == [folder]
 
 
 @pytest.mark.parametrize(
     "data", [["/tmp"], ["/data", "/data"], ["/b", "/tmp", "/a", "/b"]], ids=str
 )
 def test_a_folder_is_named_to_compose_once(data: list[str]) -> None:
-    """It takes no list with the same item twice."""
-    folders = compose_of(data=data)["x-writable"]
-    assert sorted(folders) == sorted({"/tmp", *data})
+    """It mounts nothing twice in the same place, and /tmp is in memory without being named."""
+    assert sorted(targets(data=data)) == sorted({*data} - {"/tmp"})
 
 
 FULL = {

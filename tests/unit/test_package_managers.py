@@ -475,3 +475,111 @@ def test_a_private_authority_is_trusted_where_one_is_named(
     apt.update()
     option = f"-o=Acquire::https::CAInfo={certificates}"
     assert (option in calls.read_text()) is bool(content)
+
+
+MIRROR = "https://joe:p%40s@mirror.example:8443/all/"
+DEBIAN = """\
+# Ours.
+Types: deb
+URIs: http://deb.example.org/debian https://old.example.org/debian/
+Suites: trixie trixie-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.pgp
+
+Types: deb
+URIs: http://security.example.org/debian-security
+Suites: trixie-security
+Components: main
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a root file system with sources of Debian, of Alpine and of somebody else."""
+    root = tmp_path / "root"
+    files = {
+        "etc/apt/sources.list": "deb [arch=amd64] http://a.example.org/ubuntu noble main\n",
+        "etc/apt/sources.list.d/debian.sources": DEBIAN,
+        "etc/apt/sources.list.d/other.list": "deb https://other.example.org/linux/debian x main\n",
+        "etc/apk/repositories": "https://a.example.org/alpine/v3.23/main\n#http://b/alpine/x\n",
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+@pytest.fixture
+def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file of settings that a build has."""
+    file = tmp_path / "pip.env"
+    monkeypatch.setattr(package_managers, "SETTINGS", file)
+    return file
+
+
+def test_without_a_mirror_the_sources_are_those_of_the_image(
+    apt: Apt, root: Path, secret: Path
+) -> None:
+    assert apt.sources("APT_MIRROR", root) is None
+    secret.write_text(f"APK_MIRROR={MIRROR}\nXAPT_MIRROR=x\nAPT_MIRROR=\n")
+    assert apt.sources("APT_MIRROR", root) is None
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"], ids=ascii)
+def test_a_mirror_takes_the_place_of_the_servers_of_the_distribution(
+    apt: Apt, root: Path, secret: Path, ending: str
+) -> None:
+    secret.write_bytes(f"PIP_INDEX_URL=x\nAPT_MIRROR={MIRROR}{ending}".encode())
+    folder = apt.sources("APT_MIRROR", root)
+    assert folder is not None
+    texts = {path.name: path.read_text() for path in folder.iterdir()}
+    address = MIRROR.rstrip("/")
+    assert texts == {
+        "sources.list": f"deb [arch=amd64] {address}/ubuntu noble main\n",
+        "debian.sources": DEBIAN.replace("http://deb.example.org", address)
+        .replace("https://old.example.org", address)
+        .replace("http://security.example.org", address),
+        # Of another maker, who has packages for Debian.
+        "other.list": "deb https://other.example.org/linux/debian x main\n",
+    }
+    assert apt.sources("APT_MIRROR", root) == folder
+    assert (root / "etc/apt/sources.list.d/debian.sources").read_text() == DEBIAN
+
+
+def test_apk_has_a_mirror_of_its_own(apk: Apk, root: Path, secret: Path) -> None:
+    secret.write_text("APK_MIRROR=http://mirror.example\n")
+    folder = apk.sources("APK_MIRROR", root)
+    assert folder is not None
+    text = (folder / "repositories").read_text()
+    assert text.splitlines()[0] == "http://mirror.example/alpine/v3.23/main"
+
+
+@pytest.mark.parametrize("address", ["mirror.example", "ftp://mirror.example", "http://a b", "/a"])
+def test_a_mirror_that_is_no_address_is_refused(
+    apt: Apt, root: Path, secret: Path, address: str
+) -> None:
+    secret.write_text(f"APT_MIRROR={address}\n")
+    with pytest.raises(ManagerError, match=r"^APT_MIRROR is '.+'\. Write the address of a server"):
+        apt.sources("APT_MIRROR", root)
+
+
+def test_a_mirror_of_nothing_is_refused(apt: Apt, root: Path, secret: Path) -> None:
+    secret.write_text(f"APT_MIRROR={MIRROR}\n")
+    for path in (root / "etc/apt").rglob("*.*"):
+        if path.is_file():
+            path.write_text("deb https://other.example.org/linux/debian x main\n")
+    with pytest.raises(ManagerError, match=r"names none\. Correct its sources, or remove APT_MIR"):
+        apt.sources("APT_MIRROR", root)
+
+
+def test_every_call_of_apt_and_of_apk_has_the_mirror(
+    apt: Apt, apk: Apk, program: Program, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret.write_text("APT_MIRROR=http://a.example\nAPK_MIRROR=http://b.example\n")
+    for manager, name in ((apt, "apt-get"), (apk, "apk")):
+        calls = program(name)
+        monkeypatch.setattr(manager, "sources", lambda mirror: Path("/folder", mirror))
+        manager.update()
+        assert {"apt-get": "/folder/APT_MIRROR", "apk": "/folder/APK_MIRROR/repositories"}[
+            name
+        ] in calls.read_text()

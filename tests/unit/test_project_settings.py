@@ -57,7 +57,7 @@ SYSTEM = [
     *("/bin", "/dev", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin", "/sys"),
     *("/bin/x", "/dev/shm", "/lib/shop", "/proc/x/y", "/sbin/x", "/sys/x"),
     *("/var/lock", "/var/lock/x", "/var/run", "/var/run/x"),
-    *("/etc", "/home", "/opt", "/root", "/run", "/srv", "/usr", "/var"),
+    *("/etc", "/home", "/opt", "/root", "/root/x", "/run", "/srv", "/usr", "/var"),
     *("/opt/test", "/opt/tools", "/opt/venv", "/opt/test/x", "/opt/tools/x", "/opt/venv/bin"),
 ]
 FOLDERS = [

@@ -141,6 +141,15 @@ def test_only_folders_that_are_named_are_kept_and_all_can_read_them(
     assert rights == {"css": 0o755, "css/a.css": 0o644, "link": 0o644, "run": 0o744}
 
 
+def test_folders_above_have_the_rights_that_they_have_in_the_image(
+    root: Path, tmp_path: Path
+) -> None:
+    (root / "srv").chmod(0o1777)
+    run_step.keep(["/srv/ü static/css"], root, tmp_path / "made")
+    assert stat.S_IMODE((tmp_path / "made/srv").stat().st_mode) == 0o1777
+    assert stat.S_IMODE((tmp_path / "made/srv/ü static/css").stat().st_mode) == 0o755
+
+
 def test_links_stay_links(root: Path, tmp_path: Path) -> None:
     run_step.keep(["/srv/ü static"], root, tmp_path / "made")
     inner = tmp_path / "made/srv/ü static"

@@ -1,5 +1,6 @@
 """docker/host/settings.py finds the settings of this machine, the environment's before a file's."""
 
+import json
 import os
 from pathlib import Path
 
@@ -103,6 +104,36 @@ def test_of_two_proxies_the_one_in_capitals_is_used(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("https_proxy", "b")
     settings.apply()
     assert os.environ["HTTPS_PROXY"] == os.environ["https_proxy"] == "a"
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file that Docker's own settings would be in."""
+    folder = tmp_path / "of docker"
+    folder.mkdir()
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+    return folder / "config.json"
+
+
+def test_without_a_proxy_that_of_docker_is_used(
+    docker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default = {"httpProxy": "http://a", "httpsProxy": "http://b", "noProxy": "c", "allProxy": "d"}
+    docker.write_text(json.dumps({"proxies": {"default": default}}))
+    monkeypatch.setenv("https_proxy", "http://ours")
+    settings.apply()
+    found = {"HTTP_PROXY": "http://a", "HTTPS_PROXY": "http://ours", "NO_PROXY": "c"}
+    assert {name: os.environ[name] for name in settings.PROXIES} == found
+    assert {name: os.environ[name.lower()] for name in settings.PROXIES} == found
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"proxies": 1}', '{"proxies": {"tcp://a": {}}}', "\xff"]
+)
+def test_settings_of_docker_without_a_proxy_are_left_to_docker(docker: Path, text: str) -> None:
+    docker.write_bytes(text.encode("latin-1"))
+    settings.apply()
+    assert not any(proxy in os.environ for proxy in PROXIES)
 
 
 @pytest.mark.parametrize("name", ["pip.env", ".env"])

@@ -19,8 +19,8 @@ BLOCK = re.compile(f"^({re.escape(BEGIN)}.*\n)(?:.*\n)*?({re.escape(END)})$", re
 PORT = 8000
 HEALTH = (
     'HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python3", "-c", \\\n'
-    r"""    "import os, urllib.request as r; """
-    r"""r.urlopen(f'http://127.0.0.1:{os.environ.get(\"PORT\", 8000)}/')"]"""
+    r"""    "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open("""
+    r"""f'http://127.0.0.1:{os.environ.get(\"PORT\", 8000)}/')"]"""
 )
 
 
@@ -42,19 +42,27 @@ def dockerfile_lines(settings: dict[str, Any], name: str, *, is_web: bool) -> It
     health = settings.get("health", "/healthz" if is_web else False)
     if health:
         yield HEALTH.replace("8000", str(port or PORT)).replace("/')", f"{health}')")
-    # A server is one of several processes that an image is good for, as its arguments say.
+    else:
+        yield "HEALTHCHECK NONE"
+    # A server is one of several processes that an image is good for, as its arguments say. A base
+    # image may have an entry point, which would take them.
+    if port:
+        yield "ENTRYPOINT []"
     instruction = "CMD" if port else "ENTRYPOINT"
     yield f"{instruction} {json.dumps(settings.get('command', [name]), ensure_ascii=False)}"
 
 
 def compose_lines(settings: dict[str, Any], *, is_web: bool) -> Iterator[str]:
-    """Yield what compose's file has of it: the port, and folders that are not read-only."""
+    """Yield what compose's file has of it: the port, and folders for data."""
     if is_web:
         yield f"x-port: &port {settings.get('port', PORT)}"
-    yield "x-writable: &writable"
-    for folder in dict.fromkeys(("/tmp", *settings.get("data", []))):
+    # /tmp is in memory anyway.
+    folders = [x for x in dict.fromkeys(settings.get("data", [])) if x != "/tmp"]
+    yield f"x-data: &data{'' if folders else ' []'}"
+    for folder in folders:
+        yield "  - type: tmpfs"
         # Compose reads a dollar as the beginning of a variable's name.
-        yield f"  - {json.dumps(folder, ensure_ascii=False).replace('$', '$$')}"
+        yield f"    target: {json.dumps(folder, ensure_ascii=False).replace('$', '$$')}"
 
 
 def _quoted(text: str) -> str:
@@ -66,7 +74,7 @@ def rewritten(settings: dict[str, Any], name: str) -> dict[Path, str]:
     """Return the files that should have other lines, with their new texts; raises SessionError."""
     files = {DOCKERFILE: set(settings), COMPOSE: settings.keys() & {"data", "port"}}
     texts = {path: _read(path) for path in files if path.exists()}
-    is_web = _is_web(texts.get(COMPOSE))
+    is_web = _is_web(texts.get(COMPOSE, ""))
     found = {}
     for path, old in texts.items():
         lines = (
@@ -76,6 +84,12 @@ def rewritten(settings: dict[str, Any], name: str) -> dict[Path, str]:
         )
         plain = old.replace("\r\n", "\n")
         new, count = BLOCK.subn(_between(lines), plain)
+        # Before these lines it was the last one: what is left of it would win, or take CMD away.
+        if count == 1 and f'\nENTRYPOINT ["{name}"]\n' in plain.partition(END)[2]:
+            raise SessionError(
+                f"{path} has the entry point of an earlier version below the lines for "
+                f'[tool.seedpod.image]. Remove there: ENTRYPOINT ["{name}"], EXPOSE and HEALTHCHECK'
+            )
         # Who has another Dockerfile, or removed these lines, says there what the image has.
         if count != 1 and files[path]:
             raise SessionError(
@@ -88,12 +102,13 @@ def rewritten(settings: dict[str, Any], name: str) -> dict[Path, str]:
     return found
 
 
-def _is_web(compose: str | None) -> bool:
-    """Tell whether a project has a server: compose publishes its port, else it was the answer."""
-    if compose is not None:
-        return bool(re.search(r"^ *target: \*port\r?$", compose, flags=re.MULTILINE))
+def _is_web(compose: str) -> bool:
+    """Tell whether a project has a server: it was the answer, or compose publishes its port."""
     answers = _read(ANSWERS) if ANSWERS.exists() else ""
-    return bool(re.search(r"^kind: ['\"]?web\b", answers, flags=re.MULTILINE))
+    return bool(
+        re.search(r"^kind: ['\"]?web\b", answers, flags=re.MULTILINE)
+        or re.search(r"^ *target: \*port\r?$", compose, flags=re.MULTILINE)
+    )
 
 
 def _is_file(path: Path) -> bool:

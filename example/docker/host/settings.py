@@ -1,10 +1,11 @@
-"""Settings of this machine for builds, pip and uv: which index to use, and who owns mounted files.
+"""Settings of this machine for builds, pip and uv: which servers to use, and who owns mounts.
 
 In: environment variables, pip.env (lines like PIP_INDEX_URL=https://…), .env, and the tables
 http-basic and repositories of poetry.toml. What is set in the environment comes first. Out: further
 variables of this process, for all that it starts.
 """
 
+import json
 import os
 import re
 import tomllib
@@ -18,11 +19,14 @@ INDEX = {
     "PIP_EXTRA_INDEX_URL": "UV_INDEX",
     "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
 }
+# Servers for system packages, which docker/image/package_managers.py reads.
+MIRRORS = ("APK_MIRROR", "APT_MIRROR")
 # What Poetry reads for an index of pyproject.toml:
 # https://python-poetry.org/docs/repositories/#configuring-credentials.
 LOGIN = r"POETRY_(HTTP_BASIC_[A-Z\d_]+_(USERNAME|PASSWORD)|REPOSITORIES_[A-Z_]+_URL)"
-# curl(1) and apt read the first one in lower case alone, others in capitals alone.
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+# With the names that they have in Docker's settings. curl(1) and apt read the first one in lower
+# case alone, others in capitals alone.
+PROXIES = {"HTTP_PROXY": "httpProxy", "HTTPS_PROXY": "httpsProxy", "NO_PROXY": "noProxy"}
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 # What builds take of .env; the rest of it is for compose only.
 BUILDS = ("APPLICATION_VERSION", "BUILDER_IMAGE", "HOST_GID", "HOST_UID", "PYTHON_IMAGE")
@@ -36,12 +40,14 @@ def certificates() -> str | None:
 def apply() -> None:
     """Set the variables; a second time nothing changes."""
     for name, value in (*_read("pip.env", r"^([A-Z\d_]+)=(.*)$"), *_logins_of_poetry()):
-        if name in INDEX or re.fullmatch(LOGIN, name):
+        if name in (*INDEX, *MIRRORS) or re.fullmatch(LOGIN, name):
             os.environ.setdefault(name, value)
     index = {name: os.environ[name] for name in INDEX if os.environ.get(name)}
     logins = {name: value for name, value in os.environ.items() if re.fullmatch(LOGIN, name)}
     # A build has this one as its secret pip.env.
-    text = "\n".join(f"{name}={value}" for name, value in sorted({**index, **logins}.items()))
+    mirrors = {name: os.environ[name] for name in MIRRORS if os.environ.get(name)}
+    lines = sorted({**index, **logins, **mirrors}.items())
+    text = "\n".join(f"{name}={value}" for name, value in lines)
     os.environ["PIP_ENV"] = text
     for name, value in index.items():
         os.environ.setdefault(INDEX[name], value)
@@ -53,8 +59,9 @@ def apply() -> None:
             os.environ.setdefault(name, text)
     if file := certificates():
         os.environ.setdefault("SSL_CERT_FILE", file)
+    of_docker = _proxies_of_docker()
     for name in PROXIES:
-        proxy = os.environ.get(name) or os.environ.get(name.lower())
+        proxy = os.environ.get(name) or os.environ.get(name.lower()) or of_docker.get(name)
         os.environ.update(dict.fromkeys((name, name.lower()), proxy) if proxy else {})
     if hasattr(os, "getuid"):  # Elsewhere Docker maps the owner.
         os.environ.setdefault("HOST_UID", str(os.getuid()))
@@ -74,6 +81,20 @@ def for_installing() -> dict[str, str]:
     }
     # The hashes decide what is installed, so it does not matter which of several indexes has it.
     return {**found, "UV_INDEX_STRATEGY": "unsafe-best-match"}
+
+
+def _proxies_of_docker() -> dict[str, str]:
+    """Return the proxies that Docker's own settings have for builds and containers.
+
+    https://docs.docker.com/engine/cli/proxy/. Compose adds none to variables that it passes on.
+    """
+    try:
+        folder = Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser())
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        default = found["proxies"]["default"]
+        return {name: default.get(key, "") for name, key in PROXIES.items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError):
+        return {}  # Docker says what is wrong in it.
 
 
 def _logins_of_poetry() -> list[tuple[str, str]]:

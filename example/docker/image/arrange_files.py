@@ -4,7 +4,8 @@
 
 In: a root file system with the project's own files, and what docker/image/split_facts.py wrote of
 [tool.seedpod.image]. All belong to root and can be read by all, whatever the host's umask was; what
-was executable still is. Folders of data are for any user, as /tmp is.
+was executable still is. Folders that the image has, too, keep their rights, and those of data are
+for any user, as /tmp is.
 """
 
 import json
@@ -17,11 +18,9 @@ from errors import BuildError, ended_by_errors
 from file_tree import set_dates
 
 # What lets the Dockerfile copy a folder that may be missing.
-SPARE = "tools.txt"
+SPARE = "arrange_files.py"
 # Links of a root file system whose programs are in /usr: a folder would take their place.
 LINKS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "var/lock", "var/run")
-# Folders of any image that all may write.
-SHARED = ("/tmp", "/var/tmp")
 
 
 class FilesError(BuildError):
@@ -30,8 +29,11 @@ class FilesError(BuildError):
     subject = "Files"
 
 
-def arrange(rootfs: Path, data: list[str], output: Path) -> None:
-    """Copy a root file system, and make the folders of data; raises FilesError."""
+def arrange(rootfs: Path, data: list[str], output: Path, root: Path = Path("/")) -> None:
+    """Copy a root file system, and make the folders of data; raises FilesError.
+
+    ``root`` is the image's own, whose folders keep their rights.
+    """
     (rootfs / SPARE).unlink(missing_ok=True)
     for name in LINKS:
         if os.path.lexists(rootfs / name):
@@ -40,11 +42,7 @@ def arrange(rootfs: Path, data: list[str], output: Path) -> None:
                 "Move what is there, programs to rootfs/usr/local/bin."
             )
     shutil.copytree(rootfs, output, symlinks=True)
-    for path in [output, *output.rglob("*")]:
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-    there = (name for name in SHARED if (output / name.lstrip("/")).is_dir())
-    for name in (*data, *there):
+    for name in data:
         folder = output / name.lstrip("/")
         try:
             folder.mkdir(parents=True, exist_ok=not folder.is_symlink())
@@ -53,9 +51,16 @@ def arrange(rootfs: Path, data: list[str], output: Path) -> None:
                 f"rootfs{name} is no folder, and data in [tool.seedpod.image] names it as one. "
                 "Remove either."
             ) from error
+    for path in [output, *output.rglob("*")]:
+        existing = root / path.relative_to(output)
+        if path.is_dir() and not path.is_symlink() and existing.is_dir():
+            shutil.copymode(existing, path)
+        elif not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    for name in data:
         # https://pubs.opengroup.org/onlinepubs/9799919799/functions/chmod.html: who made a file
         # there may delete it.
-        folder.chmod(0o1777)
+        (output / name.lstrip("/")).chmod(0o1777)
     set_dates(output)
 
 

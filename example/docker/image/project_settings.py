@@ -115,8 +115,8 @@ def _is_port(value: Any) -> bool:
 
 # What an image has, is a link in it, or is the system's.
 TAKEN = (
-    "/(bin|dev|lib|lib32|lib64|libx32|proc|sbin|sys|var/lock|var/run)(/|$)",
-    "/(etc|home|opt|root|run|srv|usr|usr/local|usr/local/bin|var)$",
+    "/(bin|dev|lib|lib32|lib64|libx32|proc|root|sbin|sys|var/lock|var/run)(/|$)",
+    "/(etc|home|opt|run|srv|usr|usr/local|usr/local/bin|var)$",
     "/usr/(bin|lib|lib32|lib64|libx32|sbin)(/|$)",
     "/etc/(group|passwd)$",
     "/opt/(test|tools|venv)(/|$)",

@@ -53,6 +53,9 @@ def keep(folders: list[str], root: Path, output: Path) -> None:
     for path in output.rglob("*"):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+    for name in apart:
+        for parent in Path(name.lstrip("/")).parents:
+            shutil.copymode(root / parent, output / parent)
     set_dates(output)
 
 

@@ -21,7 +21,7 @@ from package_metadata import PackageError, build_part, is_plain
 # Of the context, what is never part of a wheel.
 APART = {".wheels", "docker", "poetry.lock", "pyproject.toml", "sys.lock"}
 # What is only there if pyproject.toml names it.
-IF_NAMED = ("conftest.py", "pytest.ini", "tests")
+IF_NAMED = ("conftest.py", "pytest.ini", "rootfs", "tests")
 # Fields with paths or patterns of paths; "*" is any key, and "**" the keys themselves.
 FIELDS = (
     "project.license.file",

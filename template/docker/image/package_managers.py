@@ -1,14 +1,17 @@
 """Two package managers behind one interface: apt (apt-get(8)) and apk (apk(8)).
 
 Lists and downloads are kept in CACHE, which a build mounts, so that none of them ends in a layer.
+APT_MIRROR and APK_MIRROR, lines of the secret pip.env, name another server with the same folders.
 """
 
+import atexit
 import gzip
 import os
 import platform
 import re
 import shutil
 import subprocess
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -20,6 +23,10 @@ from errors import BuildError
 
 CACHE = Path("/var/cache/packages")
 CERTIFICATES = Path("/run/secrets/ca.pem")
+SETTINGS = Path("/run/secrets/pip.env")
+# The server of a distribution's own packages, before the folders that each of its mirrors has:
+# https://wiki.debian.org/DebianRepository/Setup. Sources of anybody else stay as they are.
+SERVER = re.compile(r"https?://[^/\s]+(?=/(?:alpine|(?:debian|ubuntu)(?:-\w+)?)(?:[/\s]|$))")
 
 
 class ManagerError(BuildError):
@@ -49,6 +56,7 @@ class Manager(ABC):
     """What a build needs of a package manager; every method raises ManagerError if that fails."""
 
     print_architecture: tuple[str, ...]
+    source_files: tuple[str, ...]
 
     def __init__(self) -> None:
         """Keep lists and downloads apart from those of other releases and processors."""
@@ -57,6 +65,37 @@ class Manager(ABC):
         # The processor that packages are for, as the distribution calls it.
         self.architecture = _run(*self.print_architecture).strip()
         self.cache = CACHE / f"{system['ID']}{version}-{self.architecture}"
+        self._sources: Path | None = None
+
+    def sources(self, mirror: str, root: Path = Path("/")) -> Path | None:
+        """Return a folder with the sources of this image that have a mirror in place of the server.
+
+        ``mirror`` names the setting; None if it is not set. The folder goes with this program.
+        """
+        if self._sources:
+            return self._sources
+        address = _setting(mirror)
+        if not address:
+            return None
+        if not re.fullmatch(r"https?://[^\s/]\S*", address):
+            raise ManagerError(
+                f"{mirror} is {address!r}. Write the address of a server, like "
+                "http://mirror.example, below which are the folders that the archive has."
+            )
+        files = [path for pattern in self.source_files for path in root.glob(pattern)]
+        texts = {path.name: path.read_text(encoding="utf-8") for path in files}
+        if not any(map(SERVER.search, texts.values())):
+            raise ManagerError(
+                f"{mirror} replaces the server of the distribution's own packages, and the base "
+                f"image names none. Correct its sources, or remove {mirror}."
+            )
+        # Not in the cache, which would keep a password.
+        self._sources = Path(tempfile.mkdtemp())
+        atexit.register(shutil.rmtree, self._sources)
+        for name, text in texts.items():
+            mirrored = SERVER.sub(lambda _: address.rstrip("/"), text)
+            (self._sources / name).write_text(mirrored, encoding="utf-8")
+        return self._sources
 
     @abstractmethod
     def update(self) -> None:
@@ -110,6 +149,12 @@ class Apt(Manager):
     """Debian and what descends from it."""
 
     print_architecture = ("dpkg", "--print-architecture")
+    # sources.list(5)
+    source_files = (
+        "etc/apt/sources.list",
+        "etc/apt/sources.list.d/*.list",
+        "etc/apt/sources.list.d/*.sources",
+    )
 
     def update(self) -> None:
         """Fetch the lists of all sources; one that does not answer is an error."""
@@ -226,6 +271,8 @@ class Apt(Manager):
             "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
             "Dir::State::lists": self.cache / "lists",
         }
+        if folder := self.sources("APT_MIRROR"):
+            options |= {"Dir::Etc::SourceList": "/dev/null", "Dir::Etc::SourceParts": folder}
         if CERTIFICATES.exists() and CERTIFICATES.stat().st_size:
             options["Acquire::https::CAInfo"] = CERTIFICATES
         settings = [f"-o={name}={value}" for name, value in options.items()]
@@ -237,6 +284,7 @@ class Apk(Manager):
     """Alpine."""
 
     print_architecture = ("apk", "--print-arch")
+    source_files = ("etc/apk/repositories",)
 
     def update(self) -> None:
         """Fetch the lists of all repositories."""
@@ -303,10 +351,19 @@ class Apk(Manager):
 
     @property
     def _command(self) -> tuple[str, ...]:
-        return ("apk", "--cache-dir", str(self.cache))
+        folder = self.sources("APK_MIRROR")
+        mirror = ("--repositories-file", str(folder / "repositories")) if folder else ()
+        return ("apk", "--cache-dir", str(self.cache), *mirror)
 
     def _apk(self, *arguments: str, show: bool = False) -> str:
         return _run(*self._command, *arguments, show=show)
+
+
+def _setting(name: str) -> str:
+    """Return the value that a line of the secret gives a name; empty without one."""
+    text = SETTINGS.read_text(encoding="utf-8") if SETTINGS.exists() else ""
+    values = re.findall(rf"^{name}=(.*?)\s*$", text, flags=re.MULTILINE)
+    return values[-1] if values else ""
 
 
 def _pins(versions: Mapping[str, str]) -> list[str]:

@@ -1,8 +1,9 @@
 """Be a proxy that writes down what is asked for; print its port.
 
-    python log_requests.py NAME HOST
+    python log_requests.py NAME HOST ARCHIVE
 
-Who asks for the host NAME, which no other server knows, gets what HOST has, by TLS.
+Who asks for the host NAME, which no other server knows, gets what HOST has, by TLS; who asks this
+server for a path, as of a mirror, gets what is there at the server of ARCHIVE, an address.
 """
 
 import http.client
@@ -13,7 +14,7 @@ import ssl
 import sys
 from urllib.parse import urlsplit
 
-name, host = sys.argv[1:]
+name, host, archive = sys.argv[1:]
 KEPT = ("Accept", "Accept-Encoding", "Range", "User-Agent")
 
 
@@ -23,9 +24,14 @@ class Proxy(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Fetch what an absolute address names."""
         url = urlsplit(self.path)
+        if not url.hostname:
+            there_too = urlsplit(archive)
+            url = url._replace(scheme=there_too.scheme, netloc=there_too.netloc)
         there: http.client.HTTPConnection
         if url.hostname == name:
             there = http.client.HTTPSConnection(host, context=ssl.create_default_context())
+        elif url.scheme == "https":
+            there = http.client.HTTPSConnection(url.netloc, context=ssl.create_default_context())
         else:
             there = http.client.HTTPConnection(url.netloc)
         headers = {key: value for key in KEPT if (value := self.headers.get(key))}
