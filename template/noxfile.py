@@ -1,6 +1,6 @@
 """The tasks of this project: "nox -l" lists them, "nox -s NAME -- ARGUMENTS" runs one."""
 
-import re
+import os
 import runpy
 import signal
 import subprocess
@@ -23,12 +23,12 @@ nox.options.sessions = [
     "docker_size",
 ]
 
-PYPROJECT = nox.project.load_toml("pyproject.toml")
-# Poetry 1 had the Python that a project requires among its dependencies.
-OLD = PYPROJECT.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python", "")
-REQUIRED = PYPROJECT.get("project", {}).get("requires-python", OLD)
-# The lowest that it allows; None is the Python of Nox.
-PYTHON = next(iter(re.findall(r"(?:>=?|==|~=?|\^)\s*(\d+\.\d+)", REQUIRED)), None)
+PROJECT = runpy.run_path("docker/host/project_file.py")
+# The lowest that requires-python allows; None is the Python of Nox.
+PYTHON = PROJECT["lowest_python"](PROJECT["read"]())
+# Nox would reuse an environment with another Python.
+if not all(PROJECT["has_python"](Path(".nox", name), PYTHON) for name in ("typecheck", "tests")):
+    nox.options.reuse_venv = "no"
 COPIER = "copier>=9.15,<10"
 NOX = (sys.executable, "-m", "nox", "--session")
 
@@ -36,11 +36,17 @@ NOX = (sys.executable, "-m", "nox", "--session")
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and configuration with the hooks of pre-commit (-- HOOK to run one)."""
-    if subprocess.run(["git", "rev-parse"], capture_output=True, check=False).returncode:
+    place = subprocess.run(["git", "rev-parse", "--show-prefix"], capture_output=True, check=False)
+    if place.returncode:
         session.error("The hooks check what Git knows of. Run: git init && git add --all")
     host(session, "engine", "check")
     session.install("pre-commit>=4,<5")
-    session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure", *session.posargs)
+    alone = {}
+    if place.stdout.strip():
+        alone = {"GIT_DIR": f"{session.create_tmp()}/git", "GIT_WORK_TREE": os.getcwd()}
+        host(session, "subfolder", alone["GIT_DIR"])
+    hooks = ("pre-commit", "run", "--all-files", "--show-diff-on-failure")
+    session.run(*hooks, *session.posargs, env=alone)
 
 
 @nox.session(python=PYTHON)

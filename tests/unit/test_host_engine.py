@@ -380,7 +380,7 @@ def test_what_is_declared_is_written_and_is_then_there(
     program("docker")
     engine.collect_paths.cache_clear()
     engine.main([command])
-    assert 'LABEL a="b"\nENTRYPOINT ["left-pad"]\n' in declared.read_text()
+    assert 'LABEL a="b"\nHEALTHCHECK NONE\nENTRYPOINT ["left-pad"]\n' in declared.read_text()
     engine.main(["check"])
     engine.ensure_lock.cache_clear()
     assert engine.ensure_lock() == "{}"

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -330,3 +331,24 @@ def test_without_arguments_the_stages_with_a_budget_are_built_and_measured(
 def test_wrong_arguments_get_a_usage_line(run: Run, arguments: list[str]) -> None:
     status, _, _ = run(*arguments)
     assert str(status).startswith("Usage: nox -s docker_size")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('size = "58 MB"', "size in [tool.seedpod] is '58 MB'. Write a table, [tool.seedpod.size]"),
+        ("[tool.seedpod.size]\nproduction = 58", "has 58, which is not a size. Write a number"),
+        ('[tool.seedpod.size]\nprod = "1 MB"', "names 'prod', which is no stage of the Dockerfile"),
+    ],
+)
+def test_a_wrong_budget_is_refused_before_anything_is_built(
+    run: Run, monkeypatch: pytest.MonkeyPatch, text: str, told: str
+) -> None:
+    monkeypatch.setattr("engine.build", lambda _: pytest.fail("built"))
+    monkeypatch.setattr("settings.apply", lambda: None)
+    table = text if text.startswith("[") else f"[tool.seedpod]\n{text}"
+    pyproject = tomllib.loads(f'[project]\nname = "x"\n{table}\n')
+    monkeypatch.setattr("project_file.read", lambda: pyproject)
+    Path("Dockerfile").write_text("FROM a AS base\nFROM base AS production\n")
+    status, _, _ = run()
+    assert told in str(status)

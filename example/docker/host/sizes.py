@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import engine
+import project_file
 import settings
 from layers import MOST_IMAGES, Image, Layer, SizeError, keep, measure, recall
 from session import docker, ended_by_errors, read_json, write_text
@@ -162,15 +163,29 @@ def growth(stage: Stage, before: Stage | None) -> list[tuple[str, int]]:
     return [(name, change) for name, change in changes if change > 0]
 
 
-def budgets_of_stages() -> dict[str, str]:
-    """Return the budget of each stage that has one, as pyproject.toml writes it."""
-    table: dict[str, str] = engine.project().get("tool", {}).get("seedpod", {}).get("size", {})
-    return table
+def budgets_of_stages() -> dict[str, int]:
+    """Return the budget in bytes of each stage that has one; raises SizeError."""
+    table = project_file.setting("size")
+    if not isinstance(table, dict):
+        raise SizeError(
+            f"size in [tool.seedpod] is {table!r}. "
+            'Write a table, [tool.seedpod.size], with stages like production = "58 MB".'
+        )
+    return {stage: parse_size(text) for stage, text in table.items()}
 
 
 def build_stages() -> dict[str, str]:
-    """Build the stages to measure, and return the names of their images."""
+    """Build the stages to measure, and return the names of their images; raises SizeError."""
     stages = (BASE, *(budgets_of_stages() or ("production",)))
+    file = Path("Dockerfile")
+    dockerfile = file.read_text(encoding="utf-8") if file.exists() else ""
+    known = re.findall(r"^FROM .* AS (\S+)$", dockerfile, flags=re.MULTILINE)
+    for stage in stages:
+        if dockerfile and stage not in known:
+            raise SizeError(
+                f"[tool.seedpod.size] names {stage!r}, which is no stage of the Dockerfile. "
+                "Name one, like production, or remove it."
+            )
     for stage in stages:
         engine.build(stage)
     return {stage: f"{engine.name()}:{stage}" for stage in stages}
@@ -178,7 +193,7 @@ def build_stages() -> dict[str, str]:
 
 def run(images: dict[str, str]) -> bool:
     """Measure and report ``images`` by stage; return whether all are within budget."""
-    budgets = {name: parse_size(value) for name, value in budgets_of_stages().items()}
+    budgets = budgets_of_stages()
     report = read_json(REPORT)
     before = earlier(report)
     last = list(images)[-1]

@@ -35,7 +35,7 @@ def facts(project: Path) -> dict[str, str]:
     """Return the texts of all files, by their names; raises BuildError for what cannot be built."""
     lock = poetry_lock.load(project)
     pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-    extras = pyproject.get("tool", {}).get("seedpod", {}).get("extras", [])
+    extras = project_settings.extras(pyproject)
     main = poetry_lock.select(lock, [poetry_lock.MAIN], extras)
     groups = [poetry_lock.MAIN, *poetry_lock.default_groups(lock)]
     try:

@@ -25,7 +25,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from typing import Any
 import client
 import compose
 import image_settings
+import project_file
 import push
 import settings
 from session import ended_by_errors, read_json
@@ -65,16 +65,9 @@ def repeated() -> str:
     return f"--build-arg=ASKED={time.time_ns()}"
 
 
-def project() -> dict[str, Any]:
-    """Return the parsed pyproject.toml of this folder."""
-    return tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
-
-
 def name() -> str:
     """Return the project's name, which its images and its service of compose have, too."""
-    # Poetry 1 had it in its own table.
-    tables = project()
-    return str(tables.get("project", tables.get("tool", {}).get("poetry", {}))["name"])
+    return project_file.name(project_file.read())
 
 
 def facts(folder: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from errors import BuildError
 
-# size is read by docker/host/sizes.py, and extras by split_facts.py.
+# size is read by docker/host/sizes.py.
 TABLES = ("extras", "image", "size", "test", "wheels")
 TEST = ("not-imported", "programs")
 WHEELS = ("build-first", "no-binary", "no-build-isolation")
@@ -136,9 +136,28 @@ FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+def extras(pyproject: dict[str, Any]) -> list[str]:
+    """Return the extras of the project that are installed; raises SettingError."""
+    value = _seedpod(pyproject).get("extras", [])
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise SettingError(
+            f'extras in [tool.seedpod] is {value!r}. Write a list of names like ["server"].'
+        )
+    return value
+
+
+def _seedpod(pyproject: dict[str, Any]) -> dict[str, Any]:
+    table = pyproject.get("tool", {}).get("seedpod", {})
+    if not isinstance(table, dict):
+        raise SettingError(
+            f"seedpod in [tool] is {table!r}. Write tables, like [tool.seedpod.size]."
+        )
+    return table
+
+
 def _table(pyproject: dict[str, Any], name: str, known: tuple[str, ...]) -> dict[str, Any]:
     """Return a table of [tool.seedpod], which has only what is known."""
-    tables = pyproject.get("tool", {}).get("seedpod", {})
+    tables = _seedpod(pyproject)
     table = tables.get(name, {})
     if not isinstance(table, dict):
         raise SettingError(

@@ -1,0 +1,64 @@
+"""Read pyproject.toml for sessions, and choose the Python of those on this machine."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+FILE = Path("pyproject.toml")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# A lower end of a version specifier, or Poetry's shorthand for one.
+LOWER_END = re.compile(r"(?:>=?|==|~=?|\^)\s*(\d+\.\d+)")
+
+
+def read() -> dict[str, Any]:
+    """Return the content of pyproject.toml; ends the program if there is no project in it."""
+    try:
+        content = FILE.read_bytes()
+        # Neither Poetry nor pip can read it.
+        if content.startswith(BYTE_ORDER_MARK):
+            sys.exit(f"{FILE} begins with a byte order mark. Save it as UTF-8 without one.")
+        pyproject = tomllib.loads(content.decode())
+    except (OSError, ValueError) as error:
+        sys.exit(f"{FILE} cannot be read ({error}). Correct it.")
+    if not isinstance(_table(pyproject).get("name"), str):
+        sys.exit(f'{FILE} has no name of the project. Add name = "…" to [project].')
+    return pyproject
+
+
+def name(pyproject: dict[str, Any]) -> str:
+    """Return the project's name, which its images and its service of compose have, too."""
+    return str(_table(pyproject)["name"])
+
+
+def setting(name: str) -> Any:
+    """Return what [tool.seedpod] has by a name; an empty table without it."""
+    tools = read().get("tool")
+    table = tools.get("seedpod", {}) if isinstance(tools, dict) else {}
+    return table.get(name, {}) if isinstance(table, dict) else {}
+
+
+def lowest_python(pyproject: dict[str, Any]) -> str | None:
+    """Return the lowest version that the project allows, like 3.13; None if it does not say."""
+    # Poetry 1 had it among the dependencies.
+    required = _table(pyproject).get("requires-python")
+    required = required or _table(pyproject).get("dependencies", {})
+    text = required.get("python", "") if isinstance(required, dict) else required
+    found = LOWER_END.search(text) if isinstance(text, str) else None
+    return found[1] if found else None
+
+
+def has_python(environment: Path, version: str | None) -> bool:
+    """Tell whether an environment has this Python, or is not there yet."""
+    file = environment / "pyvenv.cfg"
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    found = re.search(r"^version(?:_info)? *= *(\d+\.\d+)", text, flags=re.MULTILINE)
+    return not (found and version) or found[1] == version
+
+
+def _table(pyproject: dict[str, Any]) -> dict[str, Any]:
+    """Return the table that names the project: Poetry 1 had one of its own."""
+    project, tools = pyproject.get("project"), pyproject.get("tool")
+    poetry = tools.get("poetry") if isinstance(tools, dict) else None
+    return next((table for table in (project, poetry) if isinstance(table, dict)), {})
