@@ -51,6 +51,23 @@ def test_a_step_is_read_with_what_it_makes() -> None:
     assert read(**settings) == settings
 
 
+PACKAGE = "/opt/venv/lib/python3.13/site-packages"
+
+
+def test_a_step_may_add_to_an_installed_package_and_data_may_not() -> None:
+    """Compiled translations are beside their sources."""
+    folder = f"{PACKAGE}/shop/locale"
+    assert read(step=["make"], **{"step-output": [folder]})["step-output"] == [folder]
+    for key, wrong in (
+        ("data", folder),
+        ("step-output", PACKAGE),
+        ("step-output", "/opt/venv"),
+        ("step-output", "/opt/venv/bin"),
+    ):
+        with pytest.raises(project_settings.SettingError, match=rf"^{key} in "):
+            read(**{key: [wrong]})
+
+
 WORDS = [[], "x", [""], ["a", 1], ["a\nb"], ["a\rb"], ["a\0b"], ["a\tb"], {"x": "y"}, True]
 # What an image has, links in it, and what is the system's.
 SYSTEM = [
