@@ -72,6 +72,52 @@ MESSAGES = [
         "#15 2.018       Specify MYSQLCLIENT_CFLAGS and MYSQLCLIENT_LDFLAGS env vars manually",
         "A wheel is compiled here, and the program pkg-config is missing.",
     ),
+    (
+        "#15 3.3   × Failed to build `pycurl==7.47.0`\n#15 3.3   ├─▶ The build backend "
+        "returned an error\n#15 3.3       FileNotFoundError: [Errno 2] No such file or directory: 'curl-config'",
+        "A wheel of pycurl==7.47.0 is compiled here, and the program curl-config is missing.",
+    ),
+    (
+        "#15 3.301       error: [Errno 2] No such file or directory: 'gcc'",
+        "A wheel is compiled here, and the program gcc is missing.",
+    ),
+    (
+        "#15 1.1 ../meson.build:1:0: ERROR: Unknown compiler(s): [['cc'], ['gcc'], ['clang']]",
+        "A wheel is compiled here, and the program cc is missing.",
+    ),
+    (
+        "#15 1.1 CMake Error at CMakeLists.txt:3 (project):\n#15 1.1   No "
+        "CMAKE_C_COMPILER could be found.",
+        "A wheel is compiled here, and the program CMAKE_C_COMPILER is missing.",
+    ),
+    (
+        "#15 1.1 error: can't find Rust compiler",
+        "A wheel is compiled here, and the program Rust is missing.",
+    ),
+    (
+        '#15 1.1 ../meson.build:20:0: ERROR: Dependency "openblas" not found, tried pkgconfig',
+        "A wheel is compiled here, and the library openblas is missing.",
+    ),
+    (
+        "#15 1.1 Package libxml-2.0 was not found in the pkg-config search path.",
+        "A wheel is compiled here, and the library libxml-2.0 is missing.",
+    ),
+    (
+        "#15 1.1 CMake Error: Could NOT find ZLIB (missing: ZLIB_LIBRARY ZLIB_INCLUDE_DIR)",
+        "A wheel is compiled here, and the library ZLIB is missing.",
+    ),
+    (
+        "#15 1.1 /usr/bin/ld: cannot find -lpq: No such file or directory",
+        "A wheel is compiled here, and the library pq is missing.",
+    ),
+    (
+        '#15 1.1 src/a.c:5:2: error: #error "this needs Python.h"',
+        "A wheel is compiled here, and the header Python.h is missing.",
+    ),
+    (
+        "#9 1.5 Unable to read the lock file (Invalid statement (at line 1, column 1)).",
+        "poetry.lock cannot be read.",
+    ),
     ('ERROR: no builder "nope" found', "There is no builder nope."),
     (
         "WARNING: No output specified with remote driver.\n"

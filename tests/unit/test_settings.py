@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import index_logins
@@ -141,6 +142,17 @@ def test_a_file_names_no_proxy(folder: Path, name: str) -> None:
     (folder / name).write_text("".join(f"{proxy}=a\n" for proxy in PROXIES))
     settings.apply()
     assert not any(proxy in os.environ for proxy in PROXIES)
+
+
+@pytest.mark.parametrize("name", ["pip.env", ".env"])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_file_that_cannot_be_read_is_named(folder: Path, name: str, is_folder: bool) -> None:
+    if is_folder:
+        (folder / name).mkdir()
+    else:
+        (folder / name).write_bytes(b"PIP_INDEX_URL=\xff\n")
+    with pytest.raises(SystemExit, match=rf"^{re.escape(name)} cannot be read \(.+\)\. Correct it"):
+        settings.apply()
 
 
 def test_a_second_time_nothing_changes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

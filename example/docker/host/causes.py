@@ -14,16 +14,35 @@ CAUSES = (
         "",
     ),
     (
-        r"fatal error: (\S+\.h(?:pp)?): No such file",
+        r"fatal error: (\S+\.h(?:pp|xx)?): No such file|#error\b.*?\b(\w+\.h)\b",
         "A wheel is compiled here, and the header {} is missing.",
         "Declare the package that has it in dev-dependencies of [tool.sys] in pyproject.toml.",
     ),
     (
         r"command '(\S+)' failed: No such file|unable to execute '(\S+)': No such file"
-        r"|(pg_config|mysql_config|pkg-config)(?: executable)?:? (?:is required|not found)"
-        r"|No module named '(pkg-config)'|Can not find valid (pkg-config) name",
+        r"|No such file or directory: '((?:[\w-]+-)?(?:cc|c\+\+|gcc|g\+\+|gfortran|clang|make|cmake"
+        r"|ninja|cargo|rustc|swig|[\w-]+-config))'"
+        r"|([a-z][\w-]+-config|pg_config|mysql_config)(?: executable)?:? (?:is required|not found)"
+        r"|No module named '(pkg-config)'|Can not find valid (pkg-config) name"
+        # Meson, CMake, setuptools-rust and maturin.
+        r"|Unknown compiler\(s\): \[\['([^']+)'|[Nn]o (CMAKE_\w+_COMPILER) could be found"
+        r"|can't find (Rust) compiler|(?:Cargo|rustc), the (Rust) package manager, is not installed"
+        r"|Did not find (pkg-config|CMake)|Could (?:NOT|not) find (PkgConfig|SWIG)\b",
         "A wheel is compiled here, and the program {} is missing.",
         "Declare the package that has it in dev-dependencies of [tool.sys] in pyproject.toml.",
+    ),
+    (
+        r"Dependency \"(\S+)\" not found, tried"
+        r"|Package '?(\S+?)'?,? (?:was|required by .*,) not found"
+        r"|No package '(\S+)' found|Could (?:NOT|not) find (\w+) \(missing: "
+        r"|cannot find -l(\w+)|[Cc]ould not find (\w+) (?:library|headers?)\b",
+        "A wheel is compiled here, and the library {} is missing.",
+        "Declare the package with its headers in dev-dependencies of [tool.sys] in pyproject.toml.",
+    ),
+    (
+        r"(Unable to read the lock file|The lock file (?:does not have|is not compatible))",
+        "poetry.lock cannot be read.",
+        "Restore it from Git, or write it anew: nox -s lock -- --regenerate",
     ),
     (
         r"no builder \"?([^\"\s]+)\"? found",

@@ -25,6 +25,8 @@ END_SECONDS = 10
 HANGUP = 1
 # What a build found and passed over, behind BuildKit's time stamp.
 NOTE = re.compile(r"^(?:#\d+ )?[\d.]+ (.+, which is not in this image\. .+)$")
+# As uv and pip name what they build.
+COMPILED = r"Failed to build `([^`\s]+)`|Failed building wheel for (\S+)"
 
 
 def explain(lines: Iterable[str]) -> str | None:
@@ -34,6 +36,10 @@ def explain(lines: Iterable[str]) -> str | None:
         found = re.search(expression, text, flags=re.MULTILINE)
         if found:
             subject = next((group for group in found.groups() if group), "")
+            if compiled := re.search(COMPILED, text):
+                problem = problem.replace(
+                    "A wheel is", f"A wheel of {compiled[1] or compiled[2]} is"
+                )
             return f"{problem.format(subject)} {remedy}".rstrip()
     return None
 

@@ -119,10 +119,13 @@ TAKEN = (
     "/(etc|home|opt|run|srv|usr|usr/local|usr/local/bin|var)$",
     "/usr/(bin|lib|lib32|lib64|libx32|sbin)(/|$)",
     "/etc/(group|passwd)$",
-    "/opt/(test|tools|venv)(/|$)",
+    "/opt/(test|tools)(/|$)",
 )
 # Below the top of the root file system, never out of it, and without what compose reads as options.
-FOLDER = rf"(?!{'|'.join(TAKEN)})(/(?!\.\.?(/|$))[^/:,\x00-\x1f]+)+"
+PATH = r"(/(?!\.\.?(/|$))[^/:,\x00-\x1f]+)+"
+FOLDER = rf"(?!{'|'.join((*TAKEN, '/opt/venv(/|$)'))}){PATH}"
+# A step may add to an installed package, as compiled translations are.
+MADE = rf"(?!{'|'.join((*TAKEN, '/opt/venv(?!/lib/[^/]+/site-packages/[^/]+)'))}){PATH}"
 WORD = r"[^\x00-\x1f]+"
 FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "command": (_are(WORD, 1), 'a list of words like ["gunicorn", "shop.wsgi"]'),
@@ -132,7 +135,7 @@ FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "labels": (_maps(LABEL), 'names with texts like { "org.opencontainers.image.vendor" = "We" }'),
     "port": (_is_port, "a number from 1 to 65535"),
     "step": (_are(WORD, 1), 'a list of words like ["python3", "-m", "shop", "collectstatic"]'),
-    "step-output": (_are(FOLDER), 'a list of folders like ["/srv/static"]'),
+    "step-output": (_are(MADE), 'a list of folders like ["/srv/static"]'),
 }
 
 

@@ -8,6 +8,7 @@ variables of this process, for all that it starts.
 import json
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,10 @@ def _toml(name: str) -> dict[str, Any]:
 
 def _read(name: str, line: str) -> list[tuple[str, str]]:
     file = Path(name)
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    try:
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        sys.exit(f"{name} cannot be read ({error}). Correct it, or its owner and rights.")
     return re.findall(line, text, flags=re.MULTILINE)
 
 

@@ -29,6 +29,8 @@ PYTHON_CLAUSE = re.compile(r"(\^|~=|~|===?|!=|[<>]=?|)\s*(\d\w*(?:\.\w+)*(?:\.\*
 
 # What is left of an environment marker once the extras are chosen: its text, or always or never.
 Marker: TypeAlias = str | bool
+# Poetry itself reads it no more, unless it writes all of it anew.
+DAMAGED = "Restore it from Git, then run `nox -s lock`, or run `nox -s lock -- --regenerate`"
 
 
 class LockError(BuildError):
@@ -121,7 +123,7 @@ def load(project: Path) -> Lock:
         path, "Run `nox -s lock`, or docker build --target lock --output . ., and commit it"
     )
     # Poetry refuses to lock on top of a broken lock, and a new one would move every version.
-    data = _parse(path, content, "Run `git checkout HEAD -- poetry.lock`, then `nox -s lock`")
+    data = _parse(path, content, DAMAGED)
     try:
         _check(path, content, data, pyproject)
         return Lock(
@@ -132,7 +134,7 @@ def load(project: Path) -> Lock:
             python_versions=data["metadata"]["python-versions"],
         )
     except (AttributeError, KeyError, TypeError) as error:
-        raise LockError(f"{path} is not a lock that Poetry wrote ({error!r})") from error
+        raise LockError(f"{path} is not a lock that Poetry wrote ({error!r})", DAMAGED) from error
 
 
 def default_groups(lock: Lock) -> list[str]:
