@@ -1,10 +1,13 @@
 """The sessions that run on the host, in a project whose Python is the one that runs Nox."""
 
+import re
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import git
 from tests.docker.projects import Made, Make
 
 
@@ -40,6 +43,29 @@ def test_a_type_error_and_a_failing_test_are_found(project: Made) -> None:
         assert "1 failed" in project.refused("tests")
     finally:
         (project.folder / "tests/test_wrong.py").unlink()
+
+
+def test_in_a_folder_of_a_repository_lint_checks_that_folder_alone(
+    project: Made, tmp_path: Path
+) -> None:
+    top = tmp_path / "ours"
+    mine = Made(top / "services/shöp app", project.variables)
+    shutil.copytree(project.folder, mine.folder, ignore=shutil.ignore_patterns(".git", ".nox"))
+    other = top / "other/bad.py"
+    other.parent.mkdir()
+    other.write_text("import os\nx=1\n")
+    (top / "Dockerfile").write_text("FROM ubuntu\n")
+    git(top, "init", "--quiet")
+    git(top, "add", "--all")
+    output = mine.session("lint")
+    for hook in ("hadolint", "yamllint", "poetry check --lock", "ruff format"):
+        assert re.search(rf"^{hook}\.+Passed$", output, flags=re.MULTILINE), output
+    assert git(top, "diff", "--name-only") == ""
+    # What is wrong here is found as ever, and corrected here.
+    next((mine.folder / "src").glob("*/__main__.py")).write_text("x=1\n")
+    assert "ruff format" in mine.refused("lint")
+    assert git(top, "diff", "--name-only").count("__main__.py") == 1
+    assert other.read_text() == "import os\nx=1\n"
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,9 @@ MESSAGES = [
         "A wheel is compiled here, and the program pkg-config is missing.",
     ),
     (
-        "#15 3.3   × Failed to build `pycurl==7.47.0`\n#15 3.3   ├─▶ The build backend "
-        "returned an error\n#15 3.3       FileNotFoundError: [Errno 2] No such file or directory: 'curl-config'",
+        "#15 3.3   x Failed to build `pycurl==7.47.0`\n#15 3.3   ├─▶ The build backend "
+        "returned an error\n#15 3.3       FileNotFoundError: [Errno 2] No such file or directory: "
+        "'curl-config'",
         "A wheel of pycurl==7.47.0 is compiled here, and the program curl-config is missing.",
     ),
     (
