@@ -36,11 +36,10 @@ def explain(lines: Iterable[str]) -> str | None:
         found = re.search(expression, text, flags=re.MULTILINE)
         if found:
             subject = next((group for group in found.groups() if group), "")
-            if compiled := re.search(COMPILED, text):
-                problem = problem.replace(
-                    "A wheel is", f"A wheel of {compiled[1] or compiled[2]} is"
-                )
-            return f"{problem.format(subject)} {remedy}".rstrip()
+            compiled = re.search(COMPILED, text)
+            wheel = f"A wheel of {compiled[1] or compiled[2]} is" if compiled else "A wheel is"
+            told = problem.format(subject).replace("A wheel is", wheel)
+            return f"{told} {remedy}".rstrip()
     return None
 
 
