@@ -1,6 +1,5 @@
 """The tasks of this project: "nox -l" lists them, "nox -s NAME -- ARGUMENTS" runs one."""
 
-import os
 import runpy
 import signal
 import subprocess
@@ -36,17 +35,8 @@ NOX = (sys.executable, "-m", "nox", "--session")
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and configuration with the hooks of pre-commit (-- HOOK to run one)."""
-    place = subprocess.run(["git", "rev-parse", "--show-prefix"], capture_output=True, check=False)
-    if place.returncode:
-        session.error("The hooks check what Git knows of. Run: git init && git add --all")
-    host(session, "engine", "check")
     session.install("pre-commit>=4,<5")
-    alone = {}
-    if place.stdout.strip():
-        alone = {"GIT_DIR": f"{session.create_tmp()}/git", "GIT_WORK_TREE": os.getcwd()}
-        host(session, "subfolder", alone["GIT_DIR"])
-    hooks = ("pre-commit", "run", "--all-files", "--show-diff-on-failure")
-    session.run(*hooks, *session.posargs, env=alone)
+    host(session, "hooks", *session.posargs)
 
 
 @nox.session(python=PYTHON)
