@@ -152,6 +152,7 @@ def test_a_running_application_trusts_an_authority_that_is_mounted(
     """As docs/closed-networks.md says it, for any user and where nothing can be written."""
     project = make(kind="cli", runtime=runtime)
     project.edit("pyproject.toml", "dependencies = [", 'dependencies = ["httpx", "requests",')
+    project.session("lock")
     project.session("docker_prod")
     run = ["docker", "run", "--rm", index.add_host, *HARDENED, "--user=12345:0"]
     asked = ["--entrypoint=python3", f"{project.name}:production", "-c", ASK]
@@ -206,7 +207,8 @@ def proxy(client: Client, tmp_path: Path) -> Iterator[Proxy]:
 @pytest.mark.parametrize("lower", [False, True], ids=["capitals", "lower case"])
 def test_every_request_goes_through_the_proxy(make: Make, proxy: Proxy, lower: bool) -> None:
     """Of a build, of compose's, and of the sessions on the host, whose tools read other names."""
-    project = make(kind="cli", python_version="3.11")
+    # The Python of sessions on the host is the one that runs Nox.
+    project = make(kind="cli", python_version=".".join(map(str, sys.version_info[:2])))
     declare(project, '[tool.sys.debian13.dependencies]\nlibpq5 = "*"\n')
     variables = {
         "HTTP_PROXY": proxy.address,

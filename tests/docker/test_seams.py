@@ -191,16 +191,20 @@ def test_several_processes_run_from_one_image(seams: Made, tmp_path: Path) -> No
         seams.docker(*compose, "down", "--volumes")
 
 
-def test_arguments_are_another_command_and_wrong_options_are_refused(seams: Made) -> None:
+def test_arguments_are_another_command_and_wrong_options_are_refused(
+    seams: Made, port: str
+) -> None:
     image = f"{seams.name}:production"
     program = ("python3", "-c", "print(1 + 1)")
     assert seams.docker("run", "--rm", image, *program) == "2"
     done = seams.run("docker", "run", "--rm", image, seams.name, "--workers", "2")
     assert done.returncode == 2
     assert "unrecognized arguments: --workers 2" in done.stdout
-    assert "usage: " in seams.session("docker_run", "--help")
-    assert "unrecognized arguments: --port 1" in seams.refused("docker_run", "--port", "1")
-    assert "\n2\n" in seams.session("docker_run", *program)
+    assert "usage: " in seams.session("docker_run", "--help", PORT=port)
+    assert "unrecognized arguments: --port 1" in seams.refused(
+        "docker_run", "--port", "1", PORT=port
+    )
+    assert "\n2\n" in seams.session("docker_run", *program, PORT=port)
 
 
 def test_a_container_that_is_not_healthy_is_named(seams: Made, twin: Twin, port: str) -> None:
@@ -218,17 +222,19 @@ def test_a_container_that_is_not_healthy_is_named(seams: Made, twin: Twin, port:
     assert "The container is unhealthy: urllib.error.HTTPError: HTTP Error 404" in output
 
 
-def test_a_volume_takes_the_place_of_a_folder_in_memory(seams: Made, twin: Twin) -> None:
+def test_a_volume_takes_the_place_of_a_folder_in_memory(seams: Made, twin: Twin, port: str) -> None:
     project = twin(seams)
     override = f'services:\n  "{project.name}-production":\n    volumes: ["uploads:/data"]\n'
     (project.folder / "docker-compose.override.yml").write_text(f"{override}volumes:\n  uploads:\n")
     look = "print(*[line for line in open('/proc/mounts') if ' /data ' in line])"
-    mounts = project.session("docker_run", "python3", "-c", look)
+    mounts = project.session("docker_run", "python3", "-c", look, PORT=port)
     [mounted] = re.findall(r"^(\S+) /data (\S+) ", mounts, flags=re.MULTILINE)
     assert "tmpfs" not in mounted
 
 
-def test_a_service_that_does_not_start_shows_its_last_lines(seams: Made, twin: Twin) -> None:
+def test_a_service_that_does_not_start_shows_its_last_lines(
+    seams: Made, twin: Twin, port: str
+) -> None:
     project = twin(seams)
     override = (
         f'services:\n  "{project.name}-production":\n    depends_on:\n'
@@ -237,7 +243,7 @@ def test_a_service_that_does_not_start_shows_its_last_lines(seams: Made, twin: T
         "    command: [python3, -c, \"import sys; sys.exit('the disk is made of cheese')\"]\n"
     )
     (project.folder / "docker-compose.override.yml").write_text(override)
-    output = project.refused("docker_run")
+    output = project.refused("docker_run", PORT=port)
     assert "The last lines of broken:\nthe disk is made of cheese\n" in output
 
 
