@@ -25,9 +25,8 @@ nox.options.sessions = [
 PROJECT = runpy.run_path("docker/host/project_file.py")
 # The lowest that requires-python allows; None is the Python of Nox.
 PYTHON = PROJECT["lowest_python"](PROJECT["read"]())
-# Nox would reuse an environment with another Python.
-if not all(PROJECT["has_python"](Path(".nox", name), PYTHON) for name in ("typecheck", "tests")):
-    nox.options.reuse_venv = "no"
+# Nox itself reuses an environment that has another one.
+HAS_PYTHON = PROJECT["has_python"]
 COPIER = "copier>=9.15,<10"
 NOX = (sys.executable, "-m", "nox", "--session")
 
@@ -39,14 +38,14 @@ def lint(session: nox.Session) -> None:
     host(session, "hooks", *session.posargs)
 
 
-@nox.session(python=PYTHON)
+@nox.session(python=PYTHON, reuse_venv=HAS_PYTHON(Path(".nox/typecheck"), PYTHON))
 def typecheck(session: nox.Session) -> None:
     """Check types with mypy (-- OPTIONS of mypy)."""
     install_locked(session)
     session.run("mypy", *session.posargs)
 
 
-@nox.session(python=PYTHON)
+@nox.session(python=PYTHON, reuse_venv=HAS_PYTHON(Path(".nox/tests"), PYTHON))
 def tests(session: nox.Session) -> None:
     """Run the tests on this machine (-- OPTIONS of pytest)."""
     install_locked(session)

@@ -96,9 +96,16 @@ def configuration(project: Made, stage: str) -> dict[str, Any]:
     return config
 
 
+@pytest.fixture
+def seams(project: Made) -> Made:
+    """Return the project with its image, which a twin may have replaced by its own."""
+    project.session("docker_prod")
+    return project
+
+
 @pytest.fixture(scope="module")
-def seams(make: Make, worker_id: str) -> Made:
-    """Return a web project with all of it, built by a session; tests leave it as it is."""
+def project(make: Make, worker_id: str) -> Made:
+    """Return a web project with all of it; tests leave it as it is."""
     project = make(project_name=f"seams-{worker_id}", package_name="own")
     for name, text in {"src/own/collect.py": COLLECT, "src/own/loop.py": LOOP}.items():
         (project.folder / name).write_text(text, encoding="utf-8")
@@ -115,7 +122,6 @@ def seams(make: Make, worker_id: str) -> Made:
         "docker_prod"
     )
     project.session("lock")
-    project.session("docker_prod")
     return project
 
 

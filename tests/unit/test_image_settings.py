@@ -165,7 +165,10 @@ def test_a_server_may_have_no_health_check() -> None:
 def test_what_is_left_of_the_old_entry_point_is_refused(name: str) -> None:
     """It was the last line before, and merging leaves it above a stage of the owner's own."""
     path = Path("Dockerfile")
-    path.write_text(marked() + f'ENTRYPOINT ["{name}"]\n\nFROM a AS b\n', encoding="utf-8")
+    left = f'FROM shipped AS production\nUSER 1\nENTRYPOINT ["{name}"]\n\nFROM a AS b\n'
+    # A stage of the owner's own may have one.
+    own = 'FROM shipped AS admin\nENTRYPOINT ["shop"]\n'
+    path.write_text(f"{marked()}{own}{left}", encoding="utf-8")
     if name == "shop":
         with pytest.raises(SessionError, match=r"^Dockerfile has the entry point of .* Remove "):
             image_settings.write({}, "shop")
@@ -175,7 +178,10 @@ def test_what_is_left_of_the_old_entry_point_is_refused(name: str) -> None:
 
 
 def test_a_default_port_needs_no_variable_and_another_one_is_its_default() -> None:
-    assert "ENV" not in instructions(port=8000)
+    assert "ENV" not in instructions()
+    # A server that is not the project's own listens on all addresses only if it is told a port.
+    assert instructions(port=8000)["ENV"] == "PORT=8000"
+    assert instructions(command=["gunicorn"])["ENV"] == "PORT=8000"
     found = instructions(port=9000)
     assert (found["ENV"], found["EXPOSE"]) == ("PORT=9000", "9000")
 
@@ -411,6 +417,16 @@ def test_compose_needs_its_two_lines_for_a_port_and_for_data(settings: dict[str,
     Path("docker-compose.yml").write_text(BROKEN["none"], encoding="utf-8")
     with pytest.raises(SessionError, match=r"^docker-compose\.yml lacks the lines for "):
         image_settings.write(settings, "shop")
+
+
+def test_files_need_the_lines_too() -> None:
+    image_settings.write({}, "shop")
+    Path("Dockerfile").write_text(BROKEN["none"], encoding="utf-8")
+    Path("rootfs").mkdir()
+    image_settings.check({}, "shop")
+    Path("rootfs/file").touch()
+    with pytest.raises(SessionError, match=r"^Dockerfile lacks the lines for "):
+        image_settings.check({}, "shop")
 
 
 def test_compose_needs_no_lines_for_what_the_dockerfile_alone_has() -> None:

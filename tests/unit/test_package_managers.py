@@ -478,6 +478,11 @@ def test_a_private_authority_is_trusted_where_one_is_named(
 
 
 MIRROR = "https://joe:p%40s@mirror.example:8443/all/"
+# Of other makers, who have packages for Debian.
+OTHERS = """\
+deb https://other.example.org/linux/debian x main
+deb [arch=amd64] https://packages.example.org/debian/12/prod bookworm main
+"""
 DEBIAN = """\
 # Ours.
 Types: deb
@@ -500,7 +505,7 @@ def root(tmp_path: Path) -> Path:
     files = {
         "etc/apt/sources.list": "deb [arch=amd64] http://a.example.org/ubuntu noble main\n",
         "etc/apt/sources.list.d/debian.sources": DEBIAN,
-        "etc/apt/sources.list.d/other.list": "deb https://other.example.org/linux/debian x main\n",
+        "etc/apt/sources.list.d/other.list": OTHERS,
         "etc/apk/repositories": "https://a.example.org/alpine/v3.23/main\n#http://b/alpine/x\n",
     }
     for name, text in files.items():
@@ -539,8 +544,7 @@ def test_a_mirror_takes_the_place_of_the_servers_of_the_distribution(
         "debian.sources": DEBIAN.replace("http://deb.example.org", address)
         .replace("https://old.example.org", address)
         .replace("http://security.example.org", address),
-        # Of another maker, who has packages for Debian.
-        "other.list": "deb https://other.example.org/linux/debian x main\n",
+        "other.list": OTHERS,
     }
     assert apt.sources("APT_MIRROR", root) == folder
     assert (root / "etc/apt/sources.list.d/debian.sources").read_text() == DEBIAN
@@ -567,7 +571,7 @@ def test_a_mirror_of_nothing_is_refused(apt: Apt, root: Path, secret: Path) -> N
     secret.write_text(f"APT_MIRROR={MIRROR}\n")
     for path in (root / "etc/apt").rglob("*.*"):
         if path.is_file():
-            path.write_text("deb https://other.example.org/linux/debian x main\n")
+            path.write_text(OTHERS)
     with pytest.raises(ManagerError, match=r"names none\. Correct its sources, or remove APT_MIR"):
         apt.sources("APT_MIRROR", root)
 

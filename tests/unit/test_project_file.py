@@ -75,6 +75,12 @@ def test_the_python_of_sessions_is_the_lowest_that_is_allowed(
     assert project_file.lowest_python(pyproject) == version
 
 
+def test_a_project_may_have_its_python_in_the_table_of_poetry() -> None:
+    tool = {"poetry": {"dependencies": {"python": "^3.11"}}}
+    project = {"name": "a", "dependencies": ["b"]}
+    assert project_file.lowest_python({"project": project, "tool": tool}) == "3.11"
+
+
 @pytest.mark.parametrize("value", [3.13, ["3.13"], {"python": 3}])
 def test_what_is_no_text_allows_any_python(value: object) -> None:
     """Poetry refuses it with its own words."""

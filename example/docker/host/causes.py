@@ -5,39 +5,45 @@ matches counts. Their wording is Docker's of 26.1 and 28.5, pip's of 26 and Poet
 tests/unit/test_causes.py of Seedpod's repository has each message as it was met.
 """
 
+# A line of a step of a build, behind BuildKit's time stamp.
+STEP = r"^(?:#\d+ )?\d[\d.]* .*?"
 CAUSES = (
     # What a program of this folder reports, behind BuildKit's time stamp, has both sentences.
     (
         r"^(?:#\d+ )?[\d.]+ "
-        r"((?:Files|Index|Interpreter|Package|Settings|Step|System packages|Wheels): .+)$",
+        r"((?:Files|Index|Interpreter|Package|Settings|Step|System packages|Wheels): "
+        r".+[.:] [A-Z].+)$",
         "{}",
         "",
     ),
     (
-        r"fatal error: (\S+\.h(?:pp|xx)?): No such file|#error\b.*?\b(\w+\.h)\b",
+        rf"{STEP}fatal error: (\S+\.h(?:pp|xx)?): No such file"
+        rf"|{STEP}#error\b.*?\b(?:needs?|requires?|missing)\b.*?(\w+\.h)\b",
         "A wheel is compiled here, and the header {} is missing.",
         "Declare the package that has it in dev-dependencies of [tool.sys] in pyproject.toml.",
     ),
     (
-        r"command '(\S+)' failed: No such file|unable to execute '(\S+)': No such file"
-        r"|No such file or directory: '((?:[\w-]+-)?(?:cc|c\+\+|gcc|g\+\+|gfortran|clang|make|cmake"
-        r"|ninja|cargo|rustc|swig|[\w-]+-config))'"
-        r"|([a-z][\w-]+-config|pg_config|mysql_config)(?: executable)?:? (?:is required|not found)"
-        r"|No module named '(pkg-config)'|Can not find valid (pkg-config) name"
-        # Meson, CMake, setuptools-rust and maturin.
-        r"|Unknown compiler\(s\): \[\['([^']+)'|[Nn]o (CMAKE_\w+_COMPILER) could be found"
-        r"|can't find (Rust) compiler|(?:Cargo|rustc), the (Rust) package manager, is not installed"
-        r"|Did not find (pkg-config|CMake)|Could (?:NOT|not) find (PkgConfig|SWIG)\b",
-        "A wheel is compiled here, and the program {} is missing.",
-        "Declare the package that has it in dev-dependencies of [tool.sys] in pyproject.toml.",
-    ),
-    (
-        r"Dependency \"(\S+)\" not found, tried"
-        r"|Package '?(\S+?)'?,? (?:was|required by .*,) not found"
-        r"|No package '(\S+)' found|Could (?:NOT|not) find (\w+) \(missing: "
-        r"|cannot find -l(\w+)|[Cc]ould not find (\w+) (?:library|headers?)\b",
+        # Meson, pkg-config, CMake and the linker.
+        rf"{STEP}Dependency \"(\S+)\" not found, tried"
+        rf"|{STEP}Package '?(\S+?)'?,? (?:was|required by .*,) not found"
+        rf"|{STEP}No package '(\S+)' found|{STEP}CMake Error.*Could NOT find (\w+) \(missing: "
+        rf"|{STEP}cannot find -l(\S+?)(?::|$)",
         "A wheel is compiled here, and the library {} is missing.",
         "Declare the package with its headers in dev-dependencies of [tool.sys] in pyproject.toml.",
+    ),
+    (
+        rf"{STEP}command '(\S+)' failed: No such file|{STEP}unable to execute '(\S+)': No such file"
+        rf"|{STEP}No such file or directory: '((?:[\w-]+-)?(?:cc|c\+\+|gcc|g\+\+|gfortran|clang"
+        r"|make|cmake|ninja|cargo|rustc|swig|[\w-]+-config))'"
+        rf"|{STEP}([a-z][\w-]+-config|pg_config|mysql_config)(?: executable)?:?"
+        r" (?:is required|not found)"
+        r"|No module named '(pkg-config)'|Can not find valid (pkg-config) name"
+        # Meson, CMake, setuptools-rust and maturin.
+        rf"|{STEP}Unknown compiler\(s\): \[\['([^']+)'"
+        rf"|{STEP}[Nn]o (CMAKE_\w+_COMPILER) could be found|{STEP}can't find (Rust) compiler"
+        rf"|{STEP}(?:Cargo|rustc), the (Rust) package manager, is not installed",
+        "A wheel is compiled here, and the program {} is missing.",
+        "Declare the package that has it in dev-dependencies of [tool.sys] in pyproject.toml.",
     ),
     (
         r"(Unable to read the lock file|The lock file (?:does not have|is not compatible))",

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
+import settings
 from causes import CAUSES
 from session import NOT_INSTALLED
 
@@ -61,7 +62,11 @@ class Client:
                 self.handlers[number] = signal.signal(number, self._receive)
         try:
             self.process = subprocess.Popen(
-                command, stderr=subprocess.PIPE, text=True, errors="replace"
+                command,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                env={**os.environ, **settings.proxies_of_docker()},
             )
         except FileNotFoundError:
             sys.exit(NOT_INSTALLED.format(command[0]))

@@ -24,6 +24,8 @@ def place() -> str:
     try:
         return git("rev-parse", "--show-prefix").strip()
     except SessionError as error:
+        if "not a git repository" not in str(error):
+            raise
         told = "The hooks check what Git knows of. Run: git init && git add --all"
         raise SessionError(told) from error
 
@@ -44,6 +46,9 @@ def run(*hooks: str) -> int:
     """Run all hooks, or these, and return the status of pre-commit; raises SessionError."""
     here = place()
     engine.check()
+    # A hook of Git has variables that name the repository and the index of a commit.
+    for name in git("rev-parse", "--local-env-vars").split() if here else ():
+        os.environ.pop(name, None)
     with tempfile.TemporaryDirectory() as folder:
         alone = {}
         if here:
@@ -53,7 +58,7 @@ def run(*hooks: str) -> int:
     for name in filter(os.path.exists, PIPELINES if here else ()):
         print(
             f"{name} is read only at the top of the repository. "
-            f"Move it there, and let its jobs begin with cd {here}"
+            f"Move it there, and let its jobs run in {here}"
         )
     return done.returncode
 

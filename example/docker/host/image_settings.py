@@ -26,8 +26,7 @@ HEALTH = (
 
 def dockerfile_lines(settings: dict[str, Any], name: str, *, is_web: bool) -> Iterator[str]:
     """Yield the instructions for an image; ``name`` is the project's own command."""
-    # Git does not keep an empty folder.
-    if settings.get("data") or any(map(_is_file, Path("rootfs").rglob("*"))):
+    if settings.get("data") or _has_files():
         yield "COPY --link --from=files /files/ /"
     if settings.get("step"):
         yield "COPY --link --from=step /made/ /"
@@ -36,7 +35,8 @@ def dockerfile_lines(settings: dict[str, Any], name: str, *, is_web: bool) -> It
             yield f"{instruction} {variable}={_quoted(text)}"
     port = settings.get("port", PORT if is_web else None)
     if port:
-        if port != PORT:
+        # Most servers listen on all addresses only if they are told a port.
+        if settings.keys() & {"command", "port"}:
             yield f"ENV PORT={port}"
         yield f"EXPOSE {port}"
     health = settings.get("health", "/healthz" if is_web else False)
@@ -72,7 +72,11 @@ def _quoted(text: str) -> str:
 
 def rewritten(settings: dict[str, Any], name: str) -> dict[Path, str]:
     """Return the files that should have other lines, with their new texts; raises SessionError."""
-    files = {DOCKERFILE: set(settings), COMPOSE: settings.keys() & {"data", "port"}}
+    has_files = {"rootfs"} if _has_files() else set()
+    files = {
+        DOCKERFILE: settings.keys() | has_files,
+        COMPOSE: settings.keys() & {"data", "port"},
+    }
     texts = {path: _read(path) for path in files if path.exists()}
     is_web = _is_web(texts.get(COMPOSE, ""))
     found = {}
@@ -85,7 +89,8 @@ def rewritten(settings: dict[str, Any], name: str) -> dict[Path, str]:
         plain = old.replace("\r\n", "\n")
         new, count = BLOCK.subn(_between(lines), plain)
         # Before these lines it was the last one: what is left of it would win, or take CMD away.
-        if count == 1 and f'\nENTRYPOINT ["{name}"]\n' in plain.partition(END)[2]:
+        last = plain.partition("\nFROM shipped AS production\n")[2].partition("\nFROM ")[0]
+        if f'\nENTRYPOINT ["{name}"]\n' in f"\n{last}\n":
             raise SessionError(
                 f"{path} has the entry point of an earlier version below the lines for "
                 f'[tool.seedpod.image]. Remove there: ENTRYPOINT ["{name}"], EXPOSE and HEALTHCHECK'
@@ -111,8 +116,9 @@ def _is_web(compose: str) -> bool:
     )
 
 
-def _is_file(path: Path) -> bool:
-    return path.is_symlink() or not path.is_dir()
+def _has_files() -> bool:
+    """Tell whether rootfs has any; Git does not keep an empty folder."""
+    return any(path.is_symlink() or not path.is_dir() for path in Path("rootfs").rglob("*"))
 
 
 def _read(path: Path) -> str:

@@ -60,9 +60,8 @@ def apply() -> None:
             os.environ.setdefault(name, text)
     if file := certificates():
         os.environ.setdefault("SSL_CERT_FILE", file)
-    of_docker = _proxies_of_docker()
     for name in PROXIES:
-        proxy = os.environ.get(name) or os.environ.get(name.lower()) or of_docker.get(name)
+        proxy = os.environ.get(name) or os.environ.get(name.lower())
         os.environ.update(dict.fromkeys((name, name.lower()), proxy) if proxy else {})
     if hasattr(os, "getuid"):  # Elsewhere Docker maps the owner.
         os.environ.setdefault("HOST_UID", str(os.getuid()))
@@ -84,16 +83,18 @@ def for_installing() -> dict[str, str]:
     return {**found, "UV_INDEX_STRATEGY": "unsafe-best-match"}
 
 
-def _proxies_of_docker() -> dict[str, str]:
+def proxies_of_docker() -> dict[str, str]:
     """Return the proxies that Docker's own settings have for builds and containers.
 
-    https://docs.docker.com/engine/cli/proxy/. Compose adds none to variables that it passes on.
+    They count there before those of this machine, which may be at an address that no container
+    reaches: https://docs.docker.com/engine/cli/proxy/.
     """
     try:
         folder = Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser())
         found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         default = found["proxies"]["default"]
-        return {name: default.get(key, "") for name, key in PROXIES.items()}
+        proxies = {name: default[key] for name, key in PROXIES.items() if default.get(key)}
+        return proxies | {name.lower(): proxy for name, proxy in proxies.items()}
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError):
         return {}  # Docker says what is wrong in it.
 

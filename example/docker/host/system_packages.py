@@ -124,7 +124,8 @@ def fix_file(report: Mapping[str, Any], path: Path = PYPROJECT) -> None:
 
 def base_image() -> str:
     """Return the base image in use: PYTHON_IMAGE, else the one that the Dockerfile names."""
-    line = re.search(r"^ARG PYTHON_IMAGE=(\S+)", Path("Dockerfile").read_text(), flags=re.M)
+    dockerfile = Path("Dockerfile").read_text(encoding="utf-8", errors="replace")
+    line = re.search(r"^ARG PYTHON_IMAGE=(\S+)", dockerfile, flags=re.M)
     return os.environ.get("PYTHON_IMAGE") or (line[1] if line else "")
 
 

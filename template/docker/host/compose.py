@@ -220,7 +220,8 @@ def show_failed(project: str) -> None:
                 errors="replace",
                 check=False,
             )
-            print(f"\nThe last lines of {service}:\n{done.stdout}", file=sys.stderr)
+            if done.stdout:
+                print(f"\nThe last lines of {service}:\n{done.stdout}", file=sys.stderr)
 
 
 def restore_terminal() -> Callable[[], None]:

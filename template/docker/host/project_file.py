@@ -41,10 +41,11 @@ def setting(name: str) -> Any:
 
 def lowest_python(pyproject: dict[str, Any]) -> str | None:
     """Return the lowest version that the project allows, like 3.13; None if it does not say."""
-    # Poetry 1 had it among the dependencies.
-    required = _table(pyproject).get("requires-python")
-    required = required or _table(pyproject).get("dependencies", {})
-    text = required.get("python", "") if isinstance(required, dict) else required
+    node: Any = pyproject
+    # Poetry has it among its own dependencies, too.
+    for key in ("tool", "poetry", "dependencies", "python"):
+        node = node.get(key) if isinstance(node, dict) else None
+    text = _table(pyproject).get("requires-python", node)
     found = LOWER_END.search(text) if isinstance(text, str) else None
     return found[1] if found else None
 

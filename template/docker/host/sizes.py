@@ -178,8 +178,8 @@ def build_stages() -> dict[str, str]:
     """Build the stages to measure, and return the names of their images; raises SizeError."""
     stages = (BASE, *(budgets_of_stages() or ("production",)))
     file = Path("Dockerfile")
-    dockerfile = file.read_text(encoding="utf-8") if file.exists() else ""
-    known = re.findall(r"^FROM .* AS (\S+)$", dockerfile, flags=re.MULTILINE)
+    dockerfile = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    known = re.findall(r"^FROM .+\sAS\s+(\S+)", dockerfile, flags=re.MULTILINE | re.IGNORECASE)
     for stage in stages:
         if dockerfile and stage not in known:
             raise SizeError(

@@ -24,9 +24,9 @@ from errors import BuildError
 CACHE = Path("/var/cache/packages")
 CERTIFICATES = Path("/run/secrets/ca.pem")
 SETTINGS = Path("/run/secrets/pip.env")
-# The server of a distribution's own packages, before the folders that each of its mirrors has:
-# https://wiki.debian.org/DebianRepository/Setup. Sources of anybody else stay as they are.
-SERVER = re.compile(r"https?://[^/\s]+(?=/(?:alpine|(?:debian|ubuntu)(?:-\w+)?)(?:[/\s]|$))")
+# The server of a distribution's own packages, before the folder that each of its mirrors has.
+# Servers of other makers have more folders or other names.
+SERVER = re.compile(r"https?://[^/\s]+(?=/(?:alpine/|(?:debian|ubuntu)(?:-\w+)?/?(?:\s|$)))")
 
 
 class ManagerError(BuildError):

@@ -19,6 +19,7 @@ STAGES = ("data", "step", "step-output")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # The path and the query of an address, without a quote (RFC 3986, 3.3 and 3.4).
 HEALTH = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@%/?-]*")
+CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
 
@@ -96,7 +97,7 @@ def _maps(names: re.Pattern[str]) -> Callable[[Any], bool]:
         return isinstance(value, dict) and all(
             names.fullmatch(name)
             and isinstance(text, str)
-            and text.isprintable()
+            and not CONTROL.search(text)
             # Linters read a backslash at its end as if the line went on.
             and not text.endswith("\\")
             for name, text in value.items()
@@ -116,6 +117,8 @@ def _is_port(value: Any) -> bool:
 # What an image has, is a link in it, or is the system's.
 TAKEN = (
     "/(bin|dev|lib|lib32|lib64|libx32|proc|root|sbin|sys|var/lock|var/run)(/|$)",
+    # Where tests are, and what is in memory.
+    "/app(/tests(/|$)|$)",
     "/(etc|home|opt|run|srv|usr|usr/local|usr/local/bin|var)$",
     "/usr/(bin|lib|lib32|lib64|libx32|sbin)(/|$)",
     "/etc/(group|passwd)$",
@@ -125,14 +128,17 @@ TAKEN = (
 PATH = r"(/(?!\.\.?(/|$))[^/:,\x00-\x1f]+)+"
 FOLDER = rf"(?!{'|'.join((*TAKEN, '/opt/venv(/|$)'))}){PATH}"
 # A step may add to an installed package, as compiled translations are.
-MADE = rf"(?!{'|'.join((*TAKEN, '/opt/venv(?!/lib/[^/]+/site-packages/[^/]+)'))}){PATH}"
+MADE = (
+    rf"(?!{'|'.join((*TAKEN, '/tmp(/|$)', '/opt/venv(?!/lib/[^/]+/site-packages/[^/]+)'))}){PATH}"
+)
+ONE_LINE = "names with texts of one line, without a backslash at the end, like"
 WORD = r"[^\x00-\x1f]+"
 FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "command": (_are(WORD, 1), 'a list of words like ["gunicorn", "shop.wsgi"]'),
     "data": (_are(FOLDER), 'a list of folders like ["/data"]'),
-    "environment": (_maps(VARIABLE), 'names with texts like { "WORKERS" = "2" }'),
+    "environment": (_maps(VARIABLE), ONE_LINE + ' { "WORKERS" = "2" }'),
     "health": (_is_health, 'a path like "/healthz", or false for none'),
-    "labels": (_maps(LABEL), 'names with texts like { "org.opencontainers.image.vendor" = "We" }'),
+    "labels": (_maps(LABEL), ONE_LINE + ' { "org.opencontainers.image.vendor" = "We" }'),
     "port": (_is_port, "a number from 1 to 65535"),
     "step": (_are(WORD, 1), 'a list of words like ["python3", "-m", "shop", "collectstatic"]'),
     "step-output": (_are(MADE), 'a list of folders like ["/srv/static"]'),
