@@ -272,6 +272,11 @@ MESSAGES = [
         "A dependency comes from Git by ssh",
     ),
     (
+        "#16 5.478   - fido2 requires Python >=3.10, <4, so it will not be installable for Python "
+        ">=4.dev0",
+        "A dependency is not made for Python 4 and later, which requires-python allows.",
+    ),
+    (
         "#16 0.993   - torch requires Python >=3.9,<4.0, so it will not be installable for Python "
         ">=4.0\n#16 0.993 \n",
         "A dependency is not made for Python 4.0 and later",
