@@ -79,6 +79,13 @@ MESSAGES = [
         "A wheel of pycurl==7.47.0 is compiled here, and the program curl-config is missing.",
     ),
     (
+        # All of a long log is not kept.
+        "#19 15.3 core/uwsgi.h:4:10: fatal error: Python.h: No such file or directory\n"
+        "#19 15.36 hint: This error likely indicates that you need to install a library that "
+        "provides `Python.h` for `uwsgi@2.0.31`",
+        "A wheel of uwsgi@2.0.31 is compiled here, and the header Python.h is missing.",
+    ),
+    (
         "#15 3.301       error: [Errno 2] No such file or directory: 'gcc'",
         "A wheel is compiled here, and the program gcc is missing.",
     ),

@@ -169,7 +169,8 @@ CAUSES = (
         "Correct SSL_CERT_FILE, or unset it.",
     ),
     (
-        r"requires Python .*<([\d.]+)\S*, so it will not be installable for Python >=\1(?:\.dev0)?\s",
+        r"requires Python .*<([\d.]+)\S*, so it will not be installable for Python >=\1"
+        r"(?:\.dev0)?\s",
         "A dependency is not made for Python {} and later, which requires-python allows.",
         'Add this end to requires-python in pyproject.toml, like ">=3.13,<4.0", and lock again.',
     ),

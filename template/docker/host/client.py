@@ -27,7 +27,7 @@ HANGUP = 1
 # What a build found and passed over, behind BuildKit's time stamp.
 NOTE = re.compile(r"^(?:#\d+ )?[\d.]+ (.+, which is not in this image\. .+)$")
 # As uv and pip name what they build.
-COMPILED = r"Failed to build `([^`\s]+)`|Failed building wheel for (\S+)"
+COMPILED = r"Failed to build `([^`\s]+)`|Failed building wheel for (\S+)|for `([^`\s]+@[^`\s]+)`"
 
 
 def explain(lines: Iterable[str]) -> str | None:
@@ -38,7 +38,8 @@ def explain(lines: Iterable[str]) -> str | None:
         if found:
             subject = next((group for group in found.groups() if group), "")
             compiled = re.search(COMPILED, text)
-            wheel = f"A wheel of {compiled[1] or compiled[2]} is" if compiled else "A wheel is"
+            name = next(filter(None, compiled.groups())) if compiled else ""
+            wheel = f"A wheel of {name} is" if name else "A wheel is"
             told = problem.format(subject).replace("A wheel is", wheel)
             return f"{told} {remedy}".rstrip()
     return None
