@@ -44,9 +44,31 @@ def test_what_production_has_is_left_out_with_links_and_empty_folders(tmp_path: 
         (folder / "usr/lib/liba.so").symlink_to("none")
     (root / "usr/share/empty").mkdir(parents=True)
     (root / "usr/lib/libb.so.1").write_text("b")
-    assemble_test.leave_out(root, below)
+    assemble_test.leave_out(root, below, tmp_path / "before")
     left = {path.relative_to(root).as_posix() for path in root.rglob("*")}
     assert left == {"usr", "usr/lib", "usr/lib/libb.so.1"}
+
+
+def test_no_module_of_the_interpreter_comes_in_front_of_that_of_production(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A declared python3-dev brings all of them, and minimal has some as bytecode alone."""
+    monkeypatch.setattr("sysconfig.get_path", lambda _: "/usr/lib/python3.13")
+    root, before, below = (tmp_path / name for name in ("root", "before", "below"))
+    library = "usr/lib/python3.13"
+    for folder, names in (
+        (root, ("ctypes/util.py", "turtle.py", "tkinter/__init__.py")),
+        (before, ("ctypes/util.py", "turtle.py")),
+        (below, ("ctypes/util.pyc",)),
+    ):
+        for name in names:
+            path = folder / library / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    assemble_test.leave_out(root, below, before)
+    left = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    # What a declared package adds is there.
+    assert left == {f"{library}/tkinter/__init__.py"}
 
 
 def test_packages_of_tests_come_last_and_their_own_hooks_run(

@@ -44,13 +44,21 @@ def add_hook(tree: Tree, packages: Path) -> None:
     tree.write(site / "packages_of_tests.pth", HOOK.format(str(folder)))
 
 
-def leave_out(root: Path, below: Path) -> None:
-    """Remove from a root file system what another one has, and folders that are empty then."""
+def leave_out(root: Path, below: Path, before: Path) -> None:
+    """Remove from a root file system what another one has, and folders that are empty then.
+
+    So are modules of the interpreter: production has all that it should have, some as bytecode
+    alone, in front of which a source would be.
+    """
+    library = Path(sysconfig.get_path("stdlib")).relative_to("/")
     for path in sorted(root.rglob("*"), reverse=True):
         if path.is_dir() and not path.is_symlink():
             if not any(path.iterdir()):
                 path.rmdir()
-        elif os.path.lexists(below / path.relative_to(root)):
+            continue
+        name = path.relative_to(root)
+        is_module = name.is_relative_to(library) and os.path.lexists(before / name)
+        if is_module or os.path.lexists(below / name):
             path.unlink()
 
 
@@ -68,7 +76,7 @@ def main() -> None:
     remedy = "Declare the package that has it in a group of [tool.sys]."
     file_tree.add_libraries(tree, packages, remedy)
     add_hook(tree, packages)
-    leave_out(root, below)
+    leave_out(root, below, before)
     file_tree.set_dates(root)
 
 
