@@ -204,7 +204,10 @@ def proxy(client: Client, tmp_path: Path) -> Iterator[Proxy]:
     server.communicate(timeout=30)
 
 
-@pytest.mark.parametrize("lower", [False, True], ids=["capitals", "lower case"])
+@pytest.mark.parametrize(
+    "lower",
+    [pytest.param(False, id="capitals", marks=pytest.mark.proofs), pytest.param(True, id="lower")],
+)
 def test_every_request_goes_through_the_proxy(make: Make, proxy: Proxy, lower: bool) -> None:
     """Of a build, of compose's, and of the sessions on the host, whose tools read other names."""
     # The Python of sessions on the host is the one that runs Nox.

@@ -306,8 +306,8 @@ def test_what_an_owner_has_to_read_stays_short(
     assert len(sessions(project)) <= 20
     assert lines_of(project / "noxfile.py") <= 200
     assert lines_of(project / "pyproject.toml") <= 100
-    assert lines_of(project / "Dockerfile") <= 425
-    assert lines_of(*programs) <= 7300
+    assert lines_of(project / "Dockerfile") <= 420
+    assert lines_of(*programs) <= 7330
     assert lines_of(template / "copier.yml") <= 210
 
 
