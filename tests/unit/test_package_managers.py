@@ -519,6 +519,7 @@ def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the file of settings that a build has."""
     file = tmp_path / "pip.env"
     monkeypatch.setattr(package_managers, "SETTINGS", file)
+    monkeypatch.setattr(package_managers, "SOURCES", tmp_path / "sources")
     return file
 
 

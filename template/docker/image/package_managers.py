@@ -4,14 +4,12 @@ Lists and downloads are kept in CACHE, which a build mounts, so that none of the
 APT_MIRROR and APK_MIRROR, lines of the secret pip.env, name another server with the same folders.
 """
 
-import atexit
 import gzip
 import os
 import platform
 import re
 import shutil
 import subprocess
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -24,6 +22,8 @@ from errors import BuildError
 CACHE = Path("/var/cache/packages")
 CERTIFICATES = Path("/run/secrets/ca.pem")
 SETTINGS = Path("/run/secrets/pip.env")
+# In memory while a step runs, in no layer and in no cache: an address may have a password.
+SOURCES = Path("/dev/shm/sources")
 # The server of a distribution's own packages, before the folder that each of its mirrors has.
 # Servers of other makers have more folders or other names.
 SERVER = re.compile(r"https?://[^/\s]+(?=/(?:alpine/|(?:debian|ubuntu)(?:-\w+)?/?(?:\s|$)))")
@@ -70,7 +70,7 @@ class Manager(ABC):
     def sources(self, mirror: str, root: Path = Path("/")) -> Path | None:
         """Return a folder with the sources of this image that have a mirror in place of the server.
 
-        ``mirror`` names the setting; None if it is not set. The folder goes with this program.
+        ``mirror`` names the setting; None if it is not set. The folder goes with this step.
         """
         if self._sources:
             return self._sources
@@ -89,9 +89,8 @@ class Manager(ABC):
                 f"{mirror} replaces the server of the distribution's own packages, and the base "
                 f"image names none. Correct its sources, or remove {mirror}."
             )
-        # Not in the cache, which would keep a password.
-        self._sources = Path(tempfile.mkdtemp())
-        atexit.register(shutil.rmtree, self._sources)
+        self._sources = SOURCES
+        SOURCES.mkdir(mode=0o700, exist_ok=True)
         for name, text in texts.items():
             mirrored = SERVER.sub(lambda _: address.rstrip("/"), text)
             (self._sources / name).write_text(mirrored, encoding="utf-8")
