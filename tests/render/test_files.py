@@ -46,6 +46,7 @@ ALWAYS = {
     "docker/host/hooks.py",
     "docker/host/image_settings.py",
     "docker/host/layers.py",
+    "docker/host/merge.py",
     "docker/host/project_file.py",
     "docker/host/push.py",
     "docker/host/session.py",
@@ -307,7 +308,7 @@ def test_what_an_owner_has_to_read_stays_short(
     assert lines_of(project / "noxfile.py") <= 200
     assert lines_of(project / "pyproject.toml") <= 100
     assert lines_of(project / "Dockerfile") <= 420
-    assert lines_of(*programs) <= 7330
+    assert lines_of(*programs) <= 7563
     assert lines_of(template / "copier.yml") <= 210
 
 

@@ -14,12 +14,13 @@ from tests.update.history import FIRST, PRESENT, History, conflicts
 
 @dataclass(frozen=True)
 class Edit:
-    """Text that goes into a file, before other text, at its end, or in place of all of it."""
+    """Text that goes into a file, before or in place of other text, at its end, or as all of it."""
 
     name: str
     path: str
     text: str
     before: str = ""
+    instead: str = ""
     whole: bool = False
 
     def make(self, project: Path) -> None:
@@ -28,9 +29,10 @@ class Edit:
         old = path.read_text(encoding="utf-8") if path.exists() else ""
         if self.whole:
             new = self.text
-        elif self.before:
-            assert old.count(self.before) == 1
-            new = old.replace(self.before, self.text + self.before)
+        elif self.before or self.instead:
+            place = self.before + self.instead
+            assert old.count(place) == 1
+            new = old.replace(place, self.text + self.before)
         else:
             new = old + self.text
         path.write_text(new, encoding="utf-8")
@@ -82,6 +84,16 @@ EDITS = (
     Edit("own module", "src/myapp/own.py", "X = 1\n", whole=True),
     Edit("own test", "tests/test_own.py", "def test_it() -> None:\n    ...\n", whole=True),
 )
+# What most owners write first, each beside lines that the template has changed since.
+COMMON = (
+    Edit("dependency", "pyproject.toml", '    "rich>=13",\n', before="]\n\n[project.scripts]"),
+    Edit("first of a group", "pyproject.toml", '    "black>=24",\n', before='    "httpx2>=2",\n'),
+    Edit("budget", "pyproject.toml", 'production = "90 MB"', instead='production = "58 MB"'),
+    Edit("line length", "pyproject.toml", "line-length = 88", instead="line-length = 100"),
+    Edit("table at the end", "pyproject.toml", "\n[tool.coverage.run]\nbranch = true\n"),
+    Edit("service", "docker-compose.yml", SERVICE, before="\n# Read while the image is built"),
+    Edit("session at the end", "noxfile.py", "\n\n" + SESSION.format(name="last").rstrip() + "\n"),
+)
 STAGE = Edit("stage", "Dockerfile", "\n# With a debugger.\nFROM development AS debugger\n")
 DELETED = ("tests/test_app.py", ".yamllint.yaml")
 
@@ -120,6 +132,24 @@ def test_a_stage_at_the_end_conflicts_once_with_the_entry_point_that_was_the_las
     places = {place.split(":")[0] for place in conflicts(project)}
     assert places == ({"Dockerfile"} if last == "ENTRYPOINT" else set())
     assert STAGE.kept(project)
+
+
+def test_edits_beside_the_template_s_own_are_merged_by_key_and_said(
+    history: History, version: str, tmp_path: Path
+) -> None:
+    project = history.project(tmp_path, version)
+    for edit in COMMON:
+        edit.make(project)
+    history.commit(project)
+    history.update(project)
+    met = {place.split(":")[0] for place in conflicts(project)}
+    said = history.finish(project)
+    assert {f"merged, with your edits: {name}" for name in met} <= set(said.splitlines())
+    assert conflicts(project) == []
+    assert [edit.name for edit in COMMON if not edit.kept(project)] == []
+    settings = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    assert settings["tool"]["ruff"]["extend-exclude"] == ["noxfile.py"]
+    compile((project / "noxfile.py").read_text(encoding="utf-8"), "noxfile.py", "exec")
 
 
 @pytest.mark.parametrize("name", DELETED)

@@ -7,8 +7,8 @@
 "finish" replaces files that are as the old version of the template made them by the new version's:
 README.md and the example in src and tests, too, which Copier leaves alone because owners rewrite
 them. What the new version no longer has is deleted; a file that Copier deleted although it was
-edited comes back. COMMIT is the last one before the update: HEAD, unless the update itself is
-committed.
+edited comes back. Conflicts of pyproject.toml are merged by key. COMMIT is the last one before the
+update: HEAD, unless the update itself is committed.
 """
 
 import os
@@ -20,11 +20,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from session import SessionError, ended_by_errors, git
+import merge
+from session import SessionError, ended_by_errors, git, write_text
 
 ANSWERS = ".copier-answers.yml"
 # Copier's abbreviations of addresses.
 ADDRESSES = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/", "git+": ""}
+# Files that are merged again where Git has a conflict.
+MERGES = {"noxfile.py": merge.appended, "pyproject.toml": merge.by_key}
 Version = tuple[int, ...]
 
 
@@ -102,6 +105,16 @@ def finish(commit: str, old: Path, new: Path) -> Iterator[str]:
             here.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(there, here)
             yield f"updated: {name}"
+    conflicted = {place.rpartition(":")[0] for place in conflicts()}
+    for name in conflicted & MERGES.keys() & before.keys() & after.keys():
+        sides = (before[name].read_text("utf-8"), git("show", f"{commit}:./{name}"))
+        merged = MERGES[name](*sides, after[name].read_text("utf-8"))
+        if merged:
+            text, disputed = merged
+            write_text(Path(name), text)
+            git("reset", "--quiet", "--", name)
+            yield f"merged, with your edits: {name}"
+            yield from (f"kept, as you wrote it: {value}" for value in disputed)
 
 
 def unit(name: str) -> str:
@@ -153,7 +166,10 @@ def main(arguments: list[str]) -> None:
                 left = conflicts()
                 if left:
                     raise SessionError(
-                        "Your edits and the template's meet. Decide in:\n  " + "\n  ".join(left)
+                        "Your edits and the template's meet. What a project adds to its image or "
+                        "services has places that no update touches: see [tool.seedpod.image], "
+                        "rootfs/ and docker-compose.override.yml in Seedpod's documentation. "
+                        "Decide in:\n  " + "\n  ".join(left)
                     )
             case _:
                 sys.exit(__doc__)
