@@ -104,6 +104,7 @@ def test_programs_that_cannot_run_are_named_last(loading: Made) -> None:
     assert said[-1] in output.split("writing image")[-1]
 
 
+@pytest.mark.proofs
 def test_what_is_taken_away_is_named_before_it_ships(loading: Made, twin: Twin) -> None:
     project = twin(loading)
     package = next(project.folder.glob("src/*"))

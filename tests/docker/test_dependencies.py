@@ -151,6 +151,7 @@ def test_what_production_cannot_install_is_refused_before_anything_is_built(make
     assert "docker build" not in output
 
 
+@pytest.mark.proofs
 def test_a_commit_is_locked_tested_and_shipped(
     make: Make, serve_files: Serve, tmp_path: Path
 ) -> None:
@@ -228,6 +229,7 @@ def monorepo(make: Make, tmp_path: Path) -> list[Made]:
     return services
 
 
+@pytest.mark.proofs
 def test_services_of_a_monorepo_share_a_library(monorepo: list[Made], tmp_path: Path) -> None:
     greeting = "import seedpod_shared as x, seedpod_driver as y; print(x.GREETING, y.GREETING)"
     for project in monorepo:

@@ -221,6 +221,7 @@ def test_a_flat_package_is_tested_and_developed_as_any_other(make: Make) -> None
     assert project.python(where, "test").startswith("/opt/venv/")
 
 
+@pytest.mark.proofs
 def test_a_project_of_poetry_1_needs_no_other_tables(make: Make) -> None:
     project = make(kind="cli", package_name="own", python_version="3.11")
     text = OLD.format(project.name)

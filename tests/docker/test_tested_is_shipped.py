@@ -140,6 +140,7 @@ def test_an_exception_is_declared_with_its_reason(changed: Made) -> None:
     assert "2 passed" in output
 
 
+@pytest.mark.proofs
 def test_a_suite_that_calls_a_shell_says_so_once(changed: Made, make: Make) -> None:
     """Production still has none, on either base."""
     call = "import os\n\n\ndef test_shell() -> None:\n    assert os.system('exit 3') == 3 * 256\n"

@@ -139,6 +139,7 @@ def copy(story: Story, tmp_path: Path) -> Made:
     return Made(tmp_path / "copy", story.project.variables)
 
 
+@pytest.mark.proofs
 def test_with_all_wheels_a_build_installs_its_packages_without_a_network(copy: Made) -> None:
     for name in ("main", "development"):
         step = INSTALLED.format(name)
@@ -152,6 +153,7 @@ def test_with_all_wheels_a_build_installs_its_packages_without_a_network(copy: M
     assert "dns error" in copy.refused("docker_prod")
 
 
+@pytest.mark.proofs
 def test_a_wheel_that_was_changed_is_refused_until_it_is_made_again(copy: Made) -> None:
     (wheel,) = copy.folder.glob(".wheels/*/markupsafe-*.whl")
     wheel.write_bytes(wheel.read_bytes() + b"\0")
