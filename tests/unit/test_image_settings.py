@@ -13,8 +13,9 @@ from session import SessionError
 BEGIN = '# [tool.seedpod.image]: "nox -s lock" writes here what pyproject.toml says there.'
 END = "# End of [tool.seedpod.image]."
 BEFORE = "# Ours, before.\nFROM base AS shipped"
-# Only compose's file is asked for a port that is published.
-AFTER = "# Ours: ü, $HOME, \\1 and \\g<0>.\ntarget: *port"
+# Only compose's file is asked for a server that is developed there.
+SERVER = "- 127.0.0.1:${PORT:-8000}:8000"
+AFTER = f"# Ours: ü, $HOME, \\1 and \\g<0>.\n{SERVER}"
 FILES = ("Dockerfile", "docker-compose.yml")
 AWKWARD = [
     "",
@@ -46,10 +47,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def publishes_nothing(project: Path) -> None:
-    """Have a compose file without the port, as that of a command is."""
+def develops_no_server(project: Path) -> None:
+    """Have a compose file without a server, as that of a command is."""
     path = project / "docker-compose.yml"
-    text = path.read_text(encoding="utf-8").replace("*port", "none")
+    text = path.read_text(encoding="utf-8").replace(SERVER, "none")
     path.write_text(text, encoding="utf-8")
 
 
@@ -86,12 +87,12 @@ def test_a_server_has_a_command_a_port_and_a_health_check() -> None:
     assert "/healthz')" in found["HEALTHCHECK"]
 
 
-@pytest.mark.usefixtures("publishes_nothing")
+@pytest.mark.usefixtures("develops_no_server")
 def test_a_command_has_an_entry_point_and_no_health_check_of_its_base() -> None:
     assert instructions() == {"HEALTHCHECK": "NONE", "ENTRYPOINT": '["shop"]'}
 
 
-@pytest.mark.usefixtures("publishes_nothing")
+@pytest.mark.usefixtures("develops_no_server")
 def test_a_command_with_a_port_is_a_server() -> None:
     found = instructions(port=9000)
     assert found.pop("HEALTHCHECK") == "NONE"
@@ -103,7 +104,7 @@ def test_a_command_with_a_port_is_a_server() -> None:
     }
 
 
-@pytest.mark.usefixtures("publishes_nothing")
+@pytest.mark.usefixtures("develops_no_server")
 def test_what_the_dockerfile_has_does_not_make_it_a_server() -> None:
     Path("Dockerfile").write_text(marked("EXPOSE 9000"), encoding="utf-8")
     assert "CMD" not in instructions()
@@ -115,7 +116,7 @@ def test_the_answer_or_a_port_that_compose_publishes_makes_a_server(kind: str) -
     Path(".copier-answers.yml").write_text(f"kind: {kind}\n")
     assert "CMD" in instructions()
     path = Path("docker-compose.yml")
-    path.write_text(path.read_text(encoding="utf-8").replace("*port", "none"), encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace(SERVER, "none"), encoding="utf-8")
     assert ("CMD" in instructions()) is (kind == "web")
 
 
@@ -247,6 +248,8 @@ def compose_of(**settings: Any) -> dict[str, Any]:
             return [resolved(item) for item in value]
         if isinstance(value, dict):
             return {key: resolved(item) for key, item in value.items()}
+        if value == "${PORT:-8000}":
+            return "PORT"
         if isinstance(value, str):
             assert "$" not in value.replace("$$", "")
             return value.replace("$$", "$")
@@ -261,24 +264,30 @@ def targets(**settings: Any) -> list[str]:
     return [mount["target"] for mount in compose_of(**settings)["x-data"]]
 
 
+def published(port: int) -> list[dict[str, Any]]:
+    """Return how compose publishes a port on this machine alone."""
+    return [{"host_ip": "127.0.0.1", "published": "PORT", "target": port}]
+
+
 def test_compose_has_the_port_of_a_server_and_folders_in_memory() -> None:
-    assert compose_of() == {"x-port": 8000, "x-data": []}
+    assert compose_of() == {"x-ports": published(8000), "x-data": []}
     assert compose_of(port=9000, data=["/data", "/srv/b"]) == {
-        "x-port": 9000,
+        "x-ports": published(9000),
         "x-data": [{"type": "tmpfs", "target": "/data"}, {"type": "tmpfs", "target": "/srv/b"}],
     }
 
 
-@pytest.mark.usefixtures("publishes_nothing")
-def test_compose_has_no_port_of_a_command() -> None:
-    assert compose_of(port=9000) == {"x-data": []}
+@pytest.mark.usefixtures("develops_no_server")
+def test_compose_has_the_port_of_a_command_that_has_one() -> None:
+    assert compose_of() == {"x-ports": [], "x-data": []}
+    assert compose_of(port=9000) == {"x-ports": published(9000), "x-data": []}
 
 
 def test_each_folder_has_a_line_of_its_own() -> None:
     """A line does not grow beyond what linters take, and a change is one line."""
     lines = written("docker-compose.yml", data=["/data", "/srv/$a"])
     tmpfs = "  - type: tmpfs"
-    assert lines[1:] == [
+    assert lines[-5:] == [
         "x-data: &data",
         *(tmpfs, '    target: "/data"'),
         *(tmpfs, '    target: "/srv/$$a"'),

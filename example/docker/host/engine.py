@@ -9,7 +9,6 @@
     python docker/host/engine.py up [COMMAND …]          any compose command, "up" if none is named
     python docker/host/engine.py lock [ARGUMENT …]       write poetry.lock (packages or options)
     python docker/host/engine.py push REPOSITORY:TAG     build production, push it, print its digest
-    python docker/host/engine.py image                   write what [tool.seedpod.image] says
 
 A project without a lock file is locked first; a lock that does not fit pyproject.toml is refused.
 """
@@ -276,7 +275,6 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "check": check,
     "develop": develop,
     "facts": all_facts,
-    "image": write_image_settings,
     "lock": lock,
     "push": push_production,
     "run": run,

@@ -20,7 +20,7 @@ PORT = 8000
 HEALTH = (
     'HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python3", "-c", \\\n'
     r"""    "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open("""
-    r"""f'http://127.0.0.1:{os.environ.get(\"PORT\", 8000)}/')"]"""
+    r"""f'http://127.0.0.1:{os.environ.get(\"PORT\", %d)}%s')"]"""
 )
 
 
@@ -41,7 +41,7 @@ def dockerfile_lines(settings: dict[str, Any], name: str, *, is_web: bool) -> It
         yield f"EXPOSE {port}"
     health = settings.get("health", "/healthz" if is_web else False)
     if health:
-        yield HEALTH.replace("8000", str(port or PORT)).replace("/')", f"{health}')")
+        yield HEALTH % (port or PORT, health)
     else:
         yield "HEALTHCHECK NONE"
     # A server is one of several processes that an image is good for, as its arguments say. A base
@@ -54,8 +54,12 @@ def dockerfile_lines(settings: dict[str, Any], name: str, *, is_web: bool) -> It
 
 def compose_lines(settings: dict[str, Any], *, is_web: bool) -> Iterator[str]:
     """Yield what compose's file has of it: the port, and folders for data."""
-    if is_web:
-        yield f"x-port: &port {settings.get('port', PORT)}"
+    port = settings.get("port", PORT if is_web else None)
+    yield f"x-ports: &ports{'' if port else ' []'}"
+    if port:
+        yield "  - host_ip: 127.0.0.1"
+        yield f"    published: ${{PORT:-{PORT}}}"
+        yield f"    target: {port}"
     # /tmp is in memory anyway.
     folders = [x for x in dict.fromkeys(settings.get("data", [])) if x != "/tmp"]
     yield f"x-data: &data{'' if folders else ' []'}"
@@ -108,11 +112,11 @@ def rewritten(settings: dict[str, Any], name: str) -> dict[Path, str]:
 
 
 def _is_web(compose: str) -> bool:
-    """Tell whether a project has a server: it was the answer, or compose publishes its port."""
+    """Tell whether a project has a server: it was the answer, or one is developed in compose."""
     answers = _read(ANSWERS) if ANSWERS.exists() else ""
     return bool(
         re.search(r"^kind: ['\"]?web\b", answers, flags=re.MULTILINE)
-        or re.search(r"^ *target: \*port\r?$", compose, flags=re.MULTILINE)
+        or re.search(r"^ *- 127\.0\.0\.1:\$\{PORT:-\d+\}:\d+\r?$", compose, flags=re.MULTILINE)
     )
 
 
