@@ -26,7 +26,7 @@ PROJECT = runpy.run_path("docker/host/project_file.py")
 # The lowest that requires-python allows; None is the Python of Nox.
 PYTHON = PROJECT["lowest_python"](PROJECT["read"]())
 # Nox itself reuses an environment that has another one.
-HAS_PYTHON = PROJECT["has_python"]
+REUSE = PROJECT["reuse"]
 COPIER = "copier>=9.15,<10"
 NOX = (sys.executable, "-m", "nox", "--session")
 
@@ -38,14 +38,14 @@ def lint(session: nox.Session) -> None:
     host(session, "hooks", *session.posargs)
 
 
-@nox.session(python=PYTHON, reuse_venv=HAS_PYTHON(Path(".nox/typecheck"), PYTHON))
+@nox.session(python=PYTHON, reuse_venv=REUSE(Path(".nox/typecheck"), PYTHON))
 def typecheck(session: nox.Session) -> None:
     """Check types with mypy (-- OPTIONS of mypy)."""
     install_locked(session)
     session.run("mypy", *session.posargs)
 
 
-@nox.session(python=PYTHON, reuse_venv=HAS_PYTHON(Path(".nox/tests"), PYTHON))
+@nox.session(python=PYTHON, reuse_venv=REUSE(Path(".nox/tests"), PYTHON))
 def tests(session: nox.Session) -> None:
     """Run the tests on this machine (-- OPTIONS of pytest)."""
     install_locked(session)

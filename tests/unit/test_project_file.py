@@ -93,19 +93,19 @@ def test_what_is_no_text_allows_any_python(value: object) -> None:
 def test_an_environment_with_another_python_is_told(folder: Path, line: str) -> None:
     """As uv, virtualenv and venv write it."""
     (folder / "pyvenv.cfg").write_text(f"home = /usr/bin\n{line}\nversion-file = 3.1\n")
-    assert project_file.has_python(folder, "3.13")
-    assert project_file.has_python(folder, None)
-    assert not project_file.has_python(folder, "3.1")
-    assert not project_file.has_python(folder, "3.14")
+    assert project_file.reuse(folder, "3.13") is None
+    assert project_file.reuse(folder, None) is None
+    assert project_file.reuse(folder, "3.1") is False
+    assert project_file.reuse(folder, "3.14") is False
 
 
 def test_an_environment_that_is_not_there_has_every_python(folder: Path) -> None:
-    assert project_file.has_python(folder / "none", "3.13")
+    assert project_file.reuse(folder / "none", "3.13") is None
 
 
 def test_this_environment_is_known(folder: Path) -> None:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    assert project_file.has_python(Path(sys.prefix), version)
+    assert project_file.reuse(Path(sys.prefix), version) is None
 
 
 @pytest.mark.parametrize(

@@ -50,12 +50,12 @@ def lowest_python(pyproject: dict[str, Any]) -> str | None:
     return found[1] if found else None
 
 
-def has_python(environment: Path, version: str | None) -> bool:
-    """Tell whether an environment has this Python, or is not there yet."""
+def reuse(environment: Path, version: str | None) -> bool | None:
+    """Return reuse_venv of a session: False if it has another Python, None for what Nox is told."""
     file = environment / "pyvenv.cfg"
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     found = re.search(r"^version(?:_info)? *= *(\d+\.\d+)", text, flags=re.MULTILINE)
-    return not (found and version) or found[1] == version
+    return False if found and version and found[1] != version else None
 
 
 def _table(pyproject: dict[str, Any]) -> dict[str, Any]:
