@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ from poetry.repositories.pypi_repository import PyPiRepository
 
 from support import debian
 from support.docker import Client
+from support.images import Layout
+from support.images.alpine import server as alpine_server
 from tests.docker.declarations import declare
 from tests.docker.projects import HARDENED, Made, Make, gateway, program
 from tests.docker.wheels import write_wheel
@@ -167,7 +170,7 @@ def test_a_running_application_trusts_an_authority_that_is_mounted(
 
 @dataclass(frozen=True)
 class Proxy:
-    """A running proxy, which is a mirror of the archive of Debian, too."""
+    """A running proxy, which is a mirror of an archive of packages, too."""
 
     address: str
     log: Path
@@ -184,16 +187,16 @@ class Proxy:
         return {*hosts}
 
 
-@pytest.fixture
-def proxy(client: Client, tmp_path: Path) -> Iterator[Proxy]:
+@contextmanager
+def logging(client: Client, archive: str, folder: Path) -> Iterator[Proxy]:
     """Run a proxy, behind which is an index that nobody else can reach."""
-    log = tmp_path / "proxy.log"
+    log = folder / "proxy.log"
     # What an earlier run has downloaded from it is in no cache.
     name = f"{uuid4()}.invalid"
     host = urlsplit(PyPiRepository().url).netloc
     with log.open("a") as errors:
         server = subprocess.Popen(
-            [sys.executable, "-c", program("log_requests"), name, host, debian.archives()[0]],
+            [sys.executable, "-c", program("log_requests"), name, host, archive],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -202,6 +205,13 @@ def proxy(client: Client, tmp_path: Path) -> Iterator[Proxy]:
     yield Proxy(f"http://{gateway(client)}:{server.stdout.readline().strip()}", log, name)
     server.terminate()
     server.communicate(timeout=30)
+
+
+@pytest.fixture
+def proxy(client: Client, tmp_path: Path) -> Iterator[Proxy]:
+    """Run a proxy that is a mirror of Debian's archive."""
+    with logging(client, debian.archives()[0], tmp_path) as proxy:
+        yield proxy
 
 
 @pytest.mark.parametrize(
@@ -250,6 +260,21 @@ def test_system_packages_come_from_a_mirror_alone(make: Make, proxy: Proxy) -> N
     assert "libpq.so.5" in found
     output = project.refused("docker_prod", "--no-cache", APT_MIRROR="mirror.example")
     assert "System packages: APT_MIRROR is 'mirror.example'. Write the address of a" in output
+
+
+@pytest.mark.proofs
+@pytest.mark.usefixtures("alpine_packages")
+def test_packages_of_alpine_come_from_a_mirror_alone(
+    make: Make, client: Client, tmp_path: Path
+) -> None:
+    project = make(Layout.ALPINE, kind="cli")
+    declare(project, '[tool.sys.alpine3-23.dependencies]\nlibpq = "*"\n')
+    with logging(client, alpine_server.repository_address(client), tmp_path) as proxy:
+        project.session("docker_prod", "--no-cache", APK_MIRROR=proxy.address)
+        assert proxy.asked() == {""}
+    # The server that the base image names answers still.
+    output = project.refused("docker_prod", "--no-cache", APK_MIRROR=proxy.address)
+    assert "apk failed" in output
 
 
 def archives(project: Made) -> set[str]:
