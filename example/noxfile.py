@@ -27,6 +27,8 @@ PROJECT = runpy.run_path("docker/host/project_file.py")
 PYTHON = PROJECT["lowest_python"](PROJECT["read"]())
 # Nox itself reuses an environment that has another one.
 REUSE = PROJECT["reuse"]
+ENVIRONMENTS = PROJECT["environments"]()
+nox.options.envdir = str(ENVIRONMENTS)
 COPIER = "copier>=9.15,<10"
 NOX = (sys.executable, "-m", "nox", "--session")
 
@@ -38,14 +40,14 @@ def lint(session: nox.Session) -> None:
     host(session, "hooks", *session.posargs)
 
 
-@nox.session(python=PYTHON, reuse_venv=REUSE(Path(".nox/typecheck"), PYTHON))
+@nox.session(python=PYTHON, reuse_venv=REUSE(ENVIRONMENTS / "typecheck", PYTHON))
 def typecheck(session: nox.Session) -> None:
     """Check types with mypy (-- OPTIONS of mypy)."""
     install_locked(session)
     session.run("mypy", *session.posargs)
 
 
-@nox.session(python=PYTHON, reuse_venv=REUSE(Path(".nox/tests"), PYTHON))
+@nox.session(python=PYTHON, reuse_venv=REUSE(ENVIRONMENTS / "tests", PYTHON))
 def tests(session: nox.Session) -> None:
     """Run the tests on this machine (-- OPTIONS of pytest)."""
     install_locked(session)
@@ -190,5 +192,5 @@ for number in SIGNALS:
 # Sets the index for pip and uv, with which sessions install.
 SETTINGS = runpy.run_path("docker/host/settings.py")
 # Sessions of your own, which the template never touches.
-if Path("noxfile_local.py").exists():
+if Path("noxfile_local.py").is_file():
     runpy.run_path("noxfile_local.py")

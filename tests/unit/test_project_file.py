@@ -120,3 +120,29 @@ def test_this_environment_is_known(folder: Path) -> None:
 def test_a_setting_is_what_is_there(text: str, value: object) -> None:
     write(f'[project]\nname = "a"\n{text}')
     assert project_file.setting("size") == value
+
+
+def test_environments_are_in_the_project(folder: Path) -> None:
+    assert project_file.environments() == Path(".nox")
+    Path(".nox").mkdir()
+    assert project_file.environments() == Path(".nox")
+
+
+@pytest.mark.parametrize("obstacle", ["a file", "no right"])
+def test_environments_of_a_project_that_cannot_be_written_are_in_the_users_cache(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, obstacle: str
+) -> None:
+    """Each project has its own there, and always the same."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    found = []
+    for name in ("one", "two", "one"):
+        Path(name).mkdir(exist_ok=True)
+        with monkeypatch.context() as patch:
+            patch.chdir(name)
+            if obstacle == "a file":
+                Path(".nox").touch()
+            else:
+                patch.setattr("os.access", lambda *_: False)
+            found.append(project_file.environments())
+    assert found[0] == found[2] != found[1]
+    assert {path.parent for path in found} == {Path("/cache/seedpod/nox")}

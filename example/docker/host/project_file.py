@@ -1,5 +1,7 @@
 """Read pyproject.toml for sessions, and choose the Python of those on this machine."""
 
+import hashlib
+import os
 import re
 import sys
 import tomllib
@@ -50,10 +52,24 @@ def lowest_python(pyproject: dict[str, Any]) -> str | None:
     return found[1] if found else None
 
 
+def environments() -> Path:
+    """Return the folder for environments of Nox: .nox, or one in the user's cache folder.
+
+    That one is for a project that cannot be written, where Nox would end in a traceback.
+    """
+    own = Path(".nox")
+    if os.access(own if own.exists() else ".", os.W_OK) and own.is_dir() == own.exists():
+        return own
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(cache, "seedpod", "nox", hashlib.sha256(os.getcwdb()).hexdigest()[:16])
+
+
 def reuse(environment: Path, version: str | None) -> bool | None:
     """Return reuse_venv of a session: False if it has another Python, None for what Nox is told."""
-    file = environment / "pyvenv.cfg"
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    try:
+        text = (environment / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # Nox says why it cannot use one that it cannot read.
+        text = ""
     found = re.search(r"^version(?:_info)? *= *(\d+\.\d+)", text, flags=re.MULTILINE)
     return False if found and version and found[1] != version else None
 
