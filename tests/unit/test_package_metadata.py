@@ -20,6 +20,39 @@ build-backend = "poetry.core.masonry.api"
 """
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("project = 5", "project in pyproject.toml is 5. Write a table there."),
+        ("build-system = []", "build-system in pyproject.toml is []. Write a table there."),
+        (
+            "[build-system]\nrequires = 'poetry-core'",
+            "build-system.requires in pyproject.toml is 'poetry-core'. Write a list there.",
+        ),
+        (
+            "[dependency-groups]\ndev = 'ruff'",
+            "dependency-groups.dev in pyproject.toml is 'ruff'. Write a list there.",
+        ),
+        (
+            "[project]\nlicense-files = [5]",
+            "An entry of project.license-files in pyproject.toml is 5. Write a text there.",
+        ),
+        (
+            "[tool.poetry.group.a]\ndependencies = []",
+            "tool.poetry.group.a.dependencies in pyproject.toml is []. Write a table there.",
+        ),
+        (
+            "[tool.poetry]\npackages = ['shop']",
+            "An entry of tool.poetry.packages in pyproject.toml is 'shop'. Write a table there.",
+        ),
+    ],
+)
+def test_a_value_of_another_form_is_named_with_the_one_to_write(text: str, told: str) -> None:
+    with pytest.raises(package_metadata.PackageError) as error:
+        package_metadata.check_forms(tomllib.loads(text))
+    assert str(error.value) == told
+
+
 VALUES: list[Any] = [
     "plain",
     "",

@@ -281,6 +281,19 @@ def test_a_lock_that_is_no_toml_stops_the_build(write: Write, tmp_path: Path) ->
     assert "Run nox -s sys_lock." in str(error.value.code)
 
 
+@pytest.mark.parametrize(
+    "images", ["image = 5", "image = [1]", "[[image]]\nrelease = 1"], ids=["no list", "1", "part"]
+)
+def test_a_lock_of_which_a_part_is_missing_stops_the_build(
+    write: Write, tmp_path: Path, images: str
+) -> None:
+    (tmp_path / "project/sys.lock").write_text(f"version = 1\n{images}\n")
+    with pytest.raises(SystemExit) as error:
+        write(DECLARED)
+    assert "sys.lock is not as it was written" in str(error.value.code)
+    assert str(error.value.code).endswith("Run nox -s sys_lock.")
+
+
 def test_a_declaration_for_other_releases_stops_the_build(write: Write, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as error:
         write("[tool.sys.debian12.dependencies]")

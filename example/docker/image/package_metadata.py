@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import date, time
 from typing import Any
 
@@ -17,12 +18,61 @@ UNRELATED = (
     *("black", "commitizen", "coverage", "isort", "mypy", "nox", "pylint", "pyright", "pytest"),
     *("ruff", "seedpod", "sys", "tox"),
 )
+# What the programs read of pyproject.toml, besides [tool.seedpod] and [tool.sys]; * is any name.
+WORDS = {dict: "a table", list: "a list", str: "a text"}
+FORMS = {
+    "build-system": dict,
+    "build-system.requires": list,
+    "build-system.requires.*": str,
+    "dependency-groups": dict,
+    "dependency-groups.*": list,
+    "project": dict,
+    "project.dependencies": list,
+    "project.license.file": str,
+    "project.license-files": list,
+    "project.license-files.*": str,
+    "project.optional-dependencies": dict,
+    "project.optional-dependencies.*": list,
+    "tool": dict,
+    "tool.poetry": dict,
+    "tool.poetry.dependencies": dict,
+    "tool.poetry.dev-dependencies": dict,
+    "tool.poetry.group": dict,
+    "tool.poetry.group.*": dict,
+    "tool.poetry.group.*.dependencies": dict,
+    "tool.poetry.packages": list,
+    "tool.poetry.packages.*": dict,
+    "tool.poetry.scripts": dict,
+    "tools": dict,
+}
 
 
 class PackageError(BuildError):
     """A project of which no wheel can be made as it is."""
 
     subject = "Package"
+
+
+def check_forms(pyproject: dict[str, Any]) -> None:
+    """Raise PackageError for a table, a list or a text where something else is expected."""
+    for path, form in FORMS.items():
+        for name, value in _found(pyproject, path.split(".")):
+            if not isinstance(value, form):
+                raise PackageError(
+                    f"{name} in pyproject.toml is {value!r}. Write {WORDS[form]} there."
+                )
+
+
+def _found(node: Any, keys: list[str], name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what is at a path, with its name; an item of a list has that of the list."""
+    if not keys:
+        yield name, node
+    elif isinstance(node, list) and keys[0] == "*":
+        for item in node:
+            yield from _found(item, keys[1:], f"An entry of {name}")
+    elif isinstance(node, dict):
+        for key in node if keys[0] == "*" else node.keys() & {keys[0]}:
+            yield from _found(node[key], keys[1:], f"{name}.{key}" if name else key)
 
 
 def is_plain(pyproject: dict[str, Any]) -> bool:
@@ -36,7 +86,7 @@ def is_plain(pyproject: dict[str, Any]) -> bool:
 def is_simple(pyproject: dict[str, Any]) -> bool:
     """Tell whether a plain project has what it packs in src/, and licences beside it."""
     project, poetry = pyproject.get("project", {}), pyproject.get("tool", {}).get("poetry", {})
-    packages = [x for x in poetry.get("packages", []) if "wheel" in x.get("format", "wheel")]
+    packages = [x for x in poetry.get("packages", []) if "wheel" in str(x.get("format", "wheel"))]
     licences = [*project.get("license-files", [])]
     if isinstance(project.get("license"), dict):
         licences += filter(None, [project["license"].get("file")])

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import ended_by_errors
-from package_metadata import PackageError
+from package_metadata import PackageError, check_forms
 
 PATHS = "paths.json"
 # What is made of sources, or beside them, and is large; and what has passwords.
@@ -92,9 +92,11 @@ def collect(project: Path, locate: Callable[[str], Path]) -> dict[str, Path]:
 def _pyproject(folder: Path) -> dict[str, Any]:
     path = folder / "pyproject.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        pyproject = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PackageError(f"{path} cannot be read ({error}). Correct it.") from error
+    check_forms(pyproject)
+    return pyproject
 
 
 def is_outside(path: str) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+import package_metadata
 from errors import BuildError
 
 MAIN = "main"
@@ -114,10 +115,14 @@ class Lock:
 
 
 def load(project: Path) -> Lock:
-    """Read the lock of the project in a folder; LockError if it is missing, unreadable or stale."""
+    """Read the lock of the project in a folder; LockError if it is missing, unreadable or stale.
+
+    Raises PackageError if pyproject.toml has other values than it should.
+    """
     path = project / "pyproject.toml"
     content = _read(path, "Run this in the project's folder")
     pyproject = _parse(path, content, "Correct it, then run `nox -s lock`")
+    package_metadata.check_forms(pyproject)
     path = project / "poetry.lock"
     content = _read(
         path, "Run `nox -s lock`, or docker build --target lock --output . ., and commit it"
@@ -289,7 +294,8 @@ def _read(path: Path, remedy: str) -> bytes:
     except FileNotFoundError as error:
         raise LockError(f"{path} does not exist", remedy) from error
     except OSError as error:
-        raise LockError(f"{path} cannot be read ({error})", remedy) from error
+        told = f"{path} cannot be read ({error.strerror})"
+        raise LockError(told, "Correct its owner and rights, or move it away") from error
 
 
 def _parse(path: Path, content: bytes, remedy: str) -> dict[str, Any]:
@@ -322,7 +328,7 @@ def _package(entry: dict[str, Any]) -> Package:
         markers={normalise(group): markers.get(group, "") for group in entry["groups"]},
         hashes=sorted(digest for digest in hashes if digest.startswith(HASH_ALGORITHMS)),
         files=[file["file"] for file in entry["files"]],
-        source=entry.get("source", {}),
+        source=dict(entry.get("source", {})),
     )
 
 

@@ -107,7 +107,7 @@ def read_lock(project: Path) -> dict[str, Any] | None:
         return tomllib.loads((project / LOCK).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except tomllib.TOMLDecodeError as error:
+    except (OSError, ValueError) as error:
         raise DeclarationError(f"{LOCK} cannot be read ({error}). Run nox -s sys_lock.") from error
 
 
@@ -120,7 +120,13 @@ def main() -> None:
         content = read_lock(project) if any(section.sets().values()) else None
         if content is not None:
             architecture = package_managers.of_this_image().architecture
-            lock = locked(content, name, architecture, section)
+            try:
+                lock = locked(content, name, architecture, section)
+                selections(section, lock)
+            except (AttributeError, KeyError, TypeError) as error:
+                raise DeclarationError(
+                    f"{LOCK} is not as it was written ({error!r}). Run nox -s sys_lock."
+                ) from error
     selected = selections(section, lock)
     source = LOCK if lock is not None else f"[{section.title}] in pyproject.toml"
     for stage, packages in selected.items():
