@@ -1,6 +1,7 @@
 """docker/host/client.py ends a failed command with what is wrong and what to do about it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,10 +14,16 @@ import pytest
 PROGRAM = Path(client.__file__)
 
 
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run the program on a command."""
-    arguments = [sys.executable, str(PROGRAM), *command]
-    return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=20)
+def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the program on a command, with these variables of the environment."""
+    return subprocess.run(
+        [sys.executable, str(PROGRAM), *command],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
 
 
 def mock(code: str) -> list[str]:
@@ -87,11 +94,20 @@ def test_what_long_help_follows_does_not_hide_the_message() -> None:
     assert "has no compose command." in run(*mock(code)).stderr
 
 
-def test_a_program_that_is_missing_is_named_with_a_remedy() -> None:
-    done = run("docker-that-is-not-there", "build")
+def test_a_program_that_is_missing_is_named_with_a_remedy(tmp_path: Path) -> None:
+    done = run("docker", "build", PATH=str(tmp_path))
     assert done.returncode == 1
-    assert done.stderr == (
-        "The program docker-that-is-not-there is not installed. Install Docker 23 or later.\n"
+    assert done.stderr == "The program docker is not installed. Install Docker 23 or later.\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF of another machine"])
+def test_a_program_that_does_not_run_is_named_with_a_remedy(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "docker").write_bytes(content)
+    (tmp_path / "docker").chmod(0o700 if content else 0o600)
+    done = run("docker", "build", PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"The program docker cannot be run \(.+\)\. Install Docker 23 or later\.\n", done.stderr
     )
 
 

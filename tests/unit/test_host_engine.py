@@ -7,6 +7,7 @@ from pathlib import Path
 
 import engine
 import pytest
+from session import SessionError
 
 PYPROJECT = '[project]\nname = "left-pad"\n'
 
@@ -35,6 +36,14 @@ def test_settings_reach_a_build_as_arguments_and_secrets(monkeypatch: pytest.Mon
     assert command[-2:] == ["--load", "."]
     assert {"--secret=id=ca.pem,src=/ca.pem", "--secret=id=pip.env,env=PIP_ENV"} < {*command}
     assert {"--cache-to=x-test", "--label=a b", "--build-arg=PYTHON_IMAGE"} < {*command}
+
+
+def test_options_that_are_no_words_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUILD_OPTIONS", "--label='a b")
+    with pytest.raises(
+        SessionError, match=r"^BUILD_OPTIONS has no words \(.+\)\. Close its quotes\.$"
+    ):
+        engine.build_command("test")
 
 
 def test_a_build_has_no_other_context_unless_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,8 @@
 """docker/host/session.py reads and writes files whole, and says why a program failed."""
 
+import errno
+import os
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -42,6 +45,60 @@ def test_an_error_ends_the_program_with_its_sentences() -> None:
     with pytest.raises(SystemExit) as error, session.ended_by_errors():
         raise SessionError("It is wrong. Correct it.")
     assert error.value.code == "It is wrong. Correct it."
+
+
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [
+        (errno.EACCES, "Give this user the right to read and to write it."),
+        (errno.EROFS, "Mount it so that it can be written, or work in a copy of the project"),
+        (errno.ENOSPC, "Make room on its disk."),
+        (errno.ENOENT, "Restore it from Git, or make it."),
+        (errno.EIO, "Correct it."),
+    ],
+    ids=errno.errorcode.get,
+)
+def test_a_file_that_cannot_be_used_ends_the_program_with_its_name_and_a_remedy(
+    kind: int, remedy: str
+) -> None:
+    with pytest.raises(SystemExit) as error, session.ended_by_errors():
+        raise OSError(kind, os.strerror(kind), "build/sizes.json")
+    told = f"build/sizes.json cannot be used ({os.strerror(kind)}). {remedy}"
+    assert str(error.value.code).startswith(told)
+
+
+def test_a_full_disk_names_no_file_and_is_a_sentence_all_the_same() -> None:
+    with pytest.raises(SystemExit) as error, session.ended_by_errors():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    told = "A file cannot be used (No space left on device). Make room on its disk."
+    assert error.value.code == told
+
+
+@pytest.mark.parametrize("name", ["file", "folder/file"])
+def test_a_write_that_fails_names_the_file_that_was_asked_for(tmp_path: Path, name: str) -> None:
+    """And not the one beside it, which is gone by then."""
+    in_the_way = tmp_path / name.partition("/")[0]
+    if name == "file":
+        in_the_way.mkdir()
+    else:
+        in_the_way.touch()
+    with pytest.raises(SystemExit) as error, session.ended_by_errors():
+        session.write_text(tmp_path / name, "text")
+    assert re.fullmatch(
+        rf"{in_the_way} cannot be used \(.+\)\. Move it away: .+\.", str(error.value.code)
+    )
+    assert [*tmp_path.iterdir()] == [in_the_way]
+
+
+@pytest.mark.parametrize("content", [None, b"\xfc"], ids=["folder", "Latin-1"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "file"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(SessionError, match=rf"^{path} cannot be (read|used) \(.+\)\. [MS]\w+ it "):
+        session.read_text(path)
 
 
 def test_what_programs_print_is_returned(program: Program, tmp_path: Path) -> None:

@@ -255,6 +255,35 @@ def test_sessions_log_in_as_builds_do(
     assert {name: found[name] for name in in_a_build} == in_a_build
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pip.env", "PIP_INDEX_URL=https://index.example\0\n"),
+        (".env", "PYTHON_IMAGE=python\0\n"),
+        ("poetry.toml", '[http-basic.x]\nusername = "\\u0000"\n'),
+    ],
+)
+def test_what_no_variable_can_hold_is_named_with_the_files_to_correct(
+    folder: Path, file: str, text: str
+) -> None:
+    (folder / file).write_text(text)
+    with pytest.raises(SystemExit) as error:
+        settings.apply()
+    assert re.fullmatch(
+        r"[A-Z_]+ has a null byte in pip\.env, \.env or poetry\.toml\. Write it anew there\.",
+        str(error.value.code),
+    )
+
+
+@pytest.mark.parametrize("text", ["http-basic = 5", "repositories = [1]", "http-basic.x = 5"])
+def test_what_poetry_refuses_is_left_to_it(folder: Path, text: str) -> None:
+    (folder / "poetry.toml").write_text(text)
+    (folder / "pyproject.toml").write_text("[tool.poetry]\nsource = [5]\n")
+    settings.apply()
+    assert os.environ["PIP_ENV"] == ""
+    assert settings.for_installing().keys() == {"UV_INDEX_STRATEGY"}
+
+
 @pytest.mark.parametrize("name", ["pyproject.toml", "poetry.toml"])
 @pytest.mark.parametrize("content", [b"<<<<<<< HEAD\n", b"\xff", b"[tool]\n"])
 def test_a_file_that_cannot_be_read_is_left_to_its_own_readers(

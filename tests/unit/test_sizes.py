@@ -293,6 +293,20 @@ def test_an_image_that_cannot_be_read_is_a_sentence_and_no_traceback(
     assert "docker save failed" in str(status)
 
 
+@pytest.mark.parametrize("obstacle", ["build", "build/sizes.json", "build/sizes.txt"])
+def test_a_report_that_cannot_be_written_is_printed_and_named(
+    engine: Engine, run: Run, obstacle: str
+) -> None:
+    engine.add("x:base", layer(9, "base"))
+    if obstacle == "build":
+        Path(obstacle).touch()
+    else:
+        Path(obstacle).mkdir(parents=True)
+    status, out, _ = run("base=x:base")
+    assert out.startswith("stage ")
+    assert str(status).startswith(f"{obstacle} cannot be used (")
+
+
 def test_a_machine_without_docker_is_a_sentence(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

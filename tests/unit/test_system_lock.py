@@ -200,9 +200,24 @@ def test_a_check_without_a_lock_fails_and_writes_none(lock: Lock) -> None:
     assert not Path("sys.lock").exists()
 
 
-@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "version = 99\n[[image]]\nx = 1\n", ""])
+ENTRY = 'release = "debian13"\narchitecture = "amd64"\n'
+UNREADABLE = [
+    "",
+    "<<<<<<< HEAD\n",
+    "version = 99\n[[image]]\nx = 1\n",
+    "# \xfc\n",
+    "version = 1\nimage = 5\n",
+    "version = 1\nimage = [1]\n",
+    f"version = 1\n[[image]]\n{ENTRY}",
+    f"version = 1\n[[image]]\ndeclaration = ''\n{ENTRY}package = 5\n",
+    f"version = 1\n[[image]]\ndeclaration = ''\n{ENTRY}package = [{{ name = 'x' }}]\n",
+    "version = 1\n[[image]]\ndeclaration = ''\nrelease = [1]\narchitecture = 'amd64'\n",
+]
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
 def test_a_lock_that_cannot_be_read_is_written_anew(lock: Lock, text: str) -> None:
-    Path("sys.lock").write_text(text)
+    Path("sys.lock").write_text(text, encoding="latin-1")
     lock(FOUND, "--check", refusal="Run nox -s sys_lock.")
     lock(FOUND)
     assert len(images()) == 1

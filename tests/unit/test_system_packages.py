@@ -298,6 +298,6 @@ def test_a_write_that_fails_leaves_the_file_whole(
     # Where the new file would be there is a folder, so that it cannot be written.
     monkeypatch.setattr("secrets.token_hex", lambda _: "new")
     (tmp_path / ".pyproject.toml-new").mkdir()
-    with pytest.raises(OSError, match="new"):
+    with pytest.raises(OSError, match="directory"):
         system_packages.fix_file({"key": "debian13", "findings": [MISSING]}, path)
     assert path.read_text(encoding="utf-8") == PYPROJECT

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from client import Client
+from session import ended_by_errors
 
 if sys.platform != "win32":
     import termios
@@ -293,7 +294,8 @@ def main() -> None:
         name, command = command[0].partition("=")[2], command[1:]
     if not command:
         sys.exit("Usage: python docker/host/compose.py [--project-name=NAME] COMMAND …")
-    run(command, name=name)
+    with ended_by_errors():
+        run(command, name=name)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ import image_settings
 import project_file
 import push
 import settings
-from session import ended_by_errors, read_json
+from session import SessionError, ended_by_errors, read_json
 
 IMAGE = Path(__file__).parent.parent / "image"
 SPLIT_FACTS, IMPORT_MODULES = IMAGE / "split_facts.py", IMAGE / "import_modules.py"
@@ -143,7 +143,10 @@ def collect_paths() -> None:
 
 
 def build_command(stage: str, *options: str) -> list[str]:
-    """Return the command that builds a stage; settings reach it as arguments and secrets."""
+    """Return the command that builds a stage; settings reach it as arguments and secrets.
+
+    Raises SessionError if BUILD_OPTIONS cannot be read.
+    """
     own = [f"--build-arg={name}" for name in BUILD_ARGUMENTS]
     if file := settings.certificates():
         own.append(f"--secret=id=ca.pem,src={file}")
@@ -151,7 +154,10 @@ def build_command(stage: str, *options: str) -> list[str]:
     if context := os.environ.get("LOCAL_CONTEXT"):
         own.append(f"--build-context=local={context}")
     # Pipelines say there where layers are kept, for each stage apart.
-    own += shlex.split(os.environ.get("BUILD_OPTIONS", "").replace("{stage}", stage))
+    try:
+        own += shlex.split(os.environ.get("BUILD_OPTIONS", "").replace("{stage}", stage))
+    except ValueError as error:
+        raise SessionError(f"BUILD_OPTIONS has no words ({error}). Close its quotes.") from error
     return ["docker", "build", f"--target={stage}", *own, *options, "."]
 
 

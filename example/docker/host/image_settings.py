@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from session import SessionError, write_text
+from session import SessionError, read_text, write_text
 
 DOCKERFILE, COMPOSE = Path("Dockerfile"), Path("docker-compose.yml")
 ANSWERS = Path(".copier-answers.yml")
@@ -81,7 +81,7 @@ def rewritten(settings: dict[str, Any], name: str) -> dict[Path, str]:
         DOCKERFILE: settings.keys() | has_files,
         COMPOSE: settings.keys() & {"data", "port"},
     }
-    texts = {path: _read(path) for path in files if path.exists()}
+    texts = {path: read_text(path) for path in files if path.exists()}
     is_web = _is_web(texts.get(COMPOSE, ""))
     found = {}
     for path, old in texts.items():
@@ -113,7 +113,7 @@ def rewritten(settings: dict[str, Any], name: str) -> dict[Path, str]:
 
 def _is_web(compose: str) -> bool:
     """Tell whether a project has a server: it was the answer, or one is developed in compose."""
-    answers = _read(ANSWERS) if ANSWERS.exists() else ""
+    answers = read_text(ANSWERS) if ANSWERS.exists() else ""
     return bool(
         re.search(r"^kind: ['\"]?web\b", answers, flags=re.MULTILINE)
         or re.search(r"^ *- 127\.0\.0\.1:\$\{PORT:-\d+\}:\d+\r?$", compose, flags=re.MULTILINE)
@@ -123,13 +123,6 @@ def _is_web(compose: str) -> bool:
 def _has_files() -> bool:
     """Tell whether rootfs has any; Git does not keep an empty folder."""
     return any(path.is_symlink() or not path.is_dir() for path in Path("rootfs").rglob("*"))
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SessionError(f"{path} cannot be read ({error}). Correct it.") from error
 
 
 def _between(lines: Iterator[str]) -> Callable[[re.Match[str]], str]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import client
+from session import write_text
 
 DIGEST_FILE = Path("build/digest.txt")
 
@@ -61,6 +62,6 @@ def push(image: str, target: str, build: Sequence[str]) -> None:
         )
     # The tag may move one day; the digest is this image for ever.
     name = f"{target.rpartition(':')[0]}@{digest}"
-    DIGEST_FILE.parent.mkdir(exist_ok=True)
-    DIGEST_FILE.write_text(f"{name}\n", encoding="utf-8")
     print(name)
+    # After what was pushed is said: that is done, whatever becomes of this file.
+    write_text(DIGEST_FILE, f"{name}\n")

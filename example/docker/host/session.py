@@ -1,17 +1,35 @@
 """What the programs of sessions share: errors for users, whole files, answers of docker and Git."""
 
+import errno
 import json
+import os
 import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 # As shells have it: 128 and the number of SIGINT.
 INTERRUPTED = 130
-NOT_INSTALLED = "The program {} is not installed. Install Docker 23 or later."
+INSTALL = {"docker": "Install Docker 23 or later.", "git": "Install it."}
+# What to do about a file by the kind of its error; the system's own words say what is wrong.
+IN_THE_WAY = "Move it away: sessions need another kind of file there."
+NO_RIGHTS = "Give this user the right to read and to write it."
+NO_ROOM = "Make room on its disk."
+REMEDIES = {
+    errno.EACCES: NO_RIGHTS,
+    errno.EBUSY: "Mount its folder, and not the file alone.",
+    errno.EDQUOT: NO_ROOM,
+    errno.EEXIST: IN_THE_WAY,
+    errno.EISDIR: IN_THE_WAY,
+    errno.ENOENT: "Restore it from Git, or make it.",
+    errno.ENOSPC: NO_ROOM,
+    errno.ENOTDIR: IN_THE_WAY,
+    errno.EPERM: NO_RIGHTS,
+    errno.EROFS: "Mount it so that it can be written, or work in a copy of the project elsewhere.",
+}
 
 
 class SessionError(Exception):
@@ -20,13 +38,30 @@ class SessionError(Exception):
 
 @contextmanager
 def ended_by_errors() -> Iterator[None]:
-    """End the program without a traceback: by a SessionError's message, or by an interrupt."""
+    """End the program without a traceback, by what is wrong and what to do, or by an interrupt.
+
+    A SessionError says so itself. An OSError is about a file, or a program that does not start.
+    """
     try:
         yield
     except SessionError as error:
         sys.exit(str(error))
+    except OSError as error:
+        sys.exit(reason(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def reason(error: OSError) -> str:
+    """Return which file or program cannot be used, and what to do about it."""
+    # What is written to a disk that is full names no file.
+    name = "A file" if error.filename is None else os.fsdecode(error.filename)
+    if name in INSTALL and isinstance(error, FileNotFoundError):
+        return f"The program {name} is not installed. {INSTALL[name]}"
+    if name in INSTALL:
+        return f"The program {name} cannot be run ({error.strerror}). {INSTALL[name]}"
+    remedy = REMEDIES.get(error.errno or 0, "Correct it.")
+    return f"{name} cannot be used ({error.strerror or error}). {remedy}"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -36,6 +71,16 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file, its line ends as they are; raises SessionError."""
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise SessionError(f"{path} cannot be read ({error}). Save it as UTF-8.") from error
+    except OSError as error:
+        raise SessionError(reason(error)) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -48,28 +93,31 @@ def write_text(path: Path, text: str) -> None:
         if path.exists():
             partial.chmod(path.stat().st_mode)
         partial.replace(path)
+    except OSError as error:
+        # The other file is none that a user knows.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def docker(*arguments: str) -> str:
     """Return what docker prints; SessionError if it fails."""
-    return _output("docker", *arguments, missing=NOT_INSTALLED.format("docker"))
+    return _output("docker", *arguments)
 
 
 def git(*arguments: str, folder: str = ".", stdin: str = "") -> str:
     """Return what Git prints in a folder; SessionError if it fails."""
-    options = ("-C", folder, *arguments)
-    return _output("git", *options, stdin=stdin, missing="Git is not installed. Install it.")
+    return _output("git", "-C", folder, *arguments, stdin=stdin)
 
 
-def _output(*command: str, missing: str, stdin: str = "") -> str:
+def _output(*command: str, stdin: str = "") -> str:
     try:
         done = subprocess.run(
             command, input=stdin, capture_output=True, encoding="utf-8", check=False
         )
-    except FileNotFoundError as error:
-        raise SessionError(missing) from error
+    except OSError as error:
+        raise SessionError(reason(error)) from error
     if done.returncode:
         told = done.stderr.strip() or "no message"
         verb = command[3] if command[0] == "git" else command[1]

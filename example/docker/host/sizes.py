@@ -23,7 +23,7 @@ import engine
 import project_file
 import settings
 from layers import MOST_IMAGES, Image, Layer, SizeError, keep, measure, recall
-from session import docker, ended_by_errors, read_json, write_text
+from session import docker, ended_by_errors, read_json, read_text, write_text
 
 BASE = "base"
 REPORT = Path("build/sizes.json")
@@ -178,7 +178,7 @@ def build_stages() -> dict[str, str]:
     """Build the stages to measure, and return the names of their images; raises SizeError."""
     stages = (BASE, *(budgets_of_stages() or ("production",)))
     file = Path("Dockerfile")
-    dockerfile = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    dockerfile = read_text(file) if file.exists() else ""
     known = re.findall(r"^FROM .+\sAS\s+(\S+)", dockerfile, flags=re.MULTILINE | re.IGNORECASE)
     for stage in stages:
         if dockerfile and stage not in known:
@@ -230,11 +230,13 @@ def main() -> None:
         if not images:
             settings.apply()
             images = build_stages()
-        with redirect_stdout(report):
-            within = run(images)
-    print(report.getvalue(), end="")
-    # For pipelines, whose log has the builds before it.
-    write_text(TEXT, report.getvalue())
+        try:
+            with redirect_stdout(report):
+                within = run(images)
+        finally:
+            print(report.getvalue(), end="")
+        # For pipelines, whose log has the builds before it.
+        write_text(TEXT, report.getvalue())
     sys.exit(0 if within else 1)
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import engine
 import settings
-from session import SessionError, docker, ended_by_errors, write_text
+from session import SessionError, docker, ended_by_errors, read_text, write_text
 
 PYPROJECT = Path("pyproject.toml")
 RUN, BUILD = "dependencies", "dev-dependencies"
@@ -118,14 +118,12 @@ def _table(tomlkit: Any, document: Any, *names: str) -> Any:
 
 def fix_file(report: Mapping[str, Any], path: Path = PYPROJECT) -> None:
     """Fix what a report found, in the file itself."""
-    # Bytes, because reading as text would change the ends of lines.
-    write_text(path, fix(path.read_bytes().decode(), report["key"], report["findings"]))
+    write_text(path, fix(read_text(path), report["key"], report["findings"]))
 
 
 def base_image() -> str:
     """Return the base image in use: PYTHON_IMAGE, else the one that the Dockerfile names."""
-    dockerfile = Path("Dockerfile").read_text(encoding="utf-8", errors="replace")
-    line = re.search(r"^ARG PYTHON_IMAGE=(\S+)", dockerfile, flags=re.M)
+    line = re.search(r"^ARG PYTHON_IMAGE=(\S+)", read_text(Path("Dockerfile")), flags=re.M)
     return os.environ.get("PYTHON_IMAGE") or (line[1] if line else "")
 
 
@@ -179,11 +177,24 @@ def _pairs(values: Mapping[str, Any]) -> list[str]:
 def _read(path: Path, version: int) -> list[dict[str, Any]]:
     """Return the entries of a lock; none if it is not there or cannot be read any more."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, tomllib.TOMLDecodeError):
+        content = tomllib.loads(path.read_bytes().decode())
+    except (FileNotFoundError, ValueError):
         return []
-    entries: list[dict[str, Any]] = content.get("image", [])
+    entries = content.get("image")
+    if not isinstance(entries, list) or not all(map(_is_entry, entries)):
+        return []
     return entries if content.get("version") == version else []
+
+
+def _is_entry(entry: Any) -> bool:
+    """Tell whether an entry of a lock has what every entry has."""
+    packages = entry.get("package", []) if isinstance(entry, dict) else None
+    return (
+        isinstance(packages, list)
+        and all(isinstance(entry.get(key), str) for key in ("release", "architecture"))
+        and "declaration" in entry
+        and all(isinstance(x, dict) and {"name", "version"} <= x.keys() for x in packages)
+    )
 
 
 def lock(new: Mapping[str, Any], *, compare: bool = False) -> None:

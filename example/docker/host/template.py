@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import merge
-from session import SessionError, ended_by_errors, git, write_text
+from session import SessionError, ended_by_errors, git, read_text, write_text
 
 ANSWERS = ".copier-answers.yml"
 # Copier's abbreviations of addresses.
@@ -39,8 +39,8 @@ def version(text: str) -> Version | None:
 
 def answer(name: str) -> str:
     """Return an answer that Copier stored; raises SessionError if there is none."""
-    text = Path(ANSWERS).read_text(encoding="utf-8") if Path(ANSWERS).exists() else ""
-    found = re.search(rf"^{name}: ['\"]?(.*?)['\"]?$", text, flags=re.MULTILINE)
+    text = read_text(Path(ANSWERS)) if Path(ANSWERS).exists() else ""
+    found = re.search(rf"^{name}: ['\"]?(.*?)['\"]?\r?$", text, flags=re.MULTILINE)
     if not found:
         raise SessionError(f"{ANSWERS} has no {name}. Restore the file from Git: Copier needs it.")
     return found.group(1)
@@ -144,7 +144,7 @@ def finished(commit: str = "HEAD") -> Iterator[str]:
     try:
         with tempfile.TemporaryDirectory() as folder:
             old = render(git("show", f"{commit}:./{ANSWERS}"), Path(folder, "old"))
-            new = render(Path(ANSWERS).read_text(encoding="utf-8"), Path(folder, "new"))
+            new = render(read_text(Path(ANSWERS)), Path(folder, "new"))
             yield from finish(commit, old, new)
     except (OSError, subprocess.CalledProcessError) as error:
         raise SessionError(

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import settings
 from causes import CAUSES
-from session import NOT_INSTALLED
+from session import ended_by_errors
 
 KEPT_LINES = 200
 END_SECONDS = 10
@@ -52,7 +52,7 @@ class Client:
     """
 
     def __init__(self, command: Sequence[str]) -> None:
-        """Start the command; the program ends with a remedy where it is not installed."""
+        """Start the command; raises OSError where that is not possible."""
         self.parent = os.getppid()
         self.received: list[int] = []
         self.handlers: dict[int, Any] = {}
@@ -61,16 +61,13 @@ class Client:
             # What is ignored stays so: nohup, and what a shell runs in the background.
             if number not in self.handlers and signal.getsignal(number) != signal.SIG_IGN:
                 self.handlers[number] = signal.signal(number, self._receive)
-        try:
-            self.process = subprocess.Popen(
-                command,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
-                env={**os.environ, **settings.proxies_of_docker()},
-            )
-        except FileNotFoundError:
-            sys.exit(NOT_INSTALLED.format(command[0]))
+        self.process = subprocess.Popen(
+            command,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env={**os.environ, **settings.proxies_of_docker()},
+        )
         self.last: deque[str] = deque(maxlen=KEPT_LINES)
         self.reader = threading.Thread(target=self._relay, daemon=True)
         self.reader.start()
@@ -161,4 +158,5 @@ def output(command: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    run(sys.argv[1:])
+    with ended_by_errors():
+        run(sys.argv[1:])

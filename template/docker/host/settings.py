@@ -42,7 +42,7 @@ def apply() -> None:
     """Set the variables; a second time nothing changes."""
     for name, value in (*_read("pip.env", r"^([A-Z\d_]+)=(.*)$"), *_logins_of_poetry()):
         if name in (*INDEX, *MIRRORS) or re.fullmatch(LOGIN, name):
-            os.environ.setdefault(name, value)
+            _set(name, value)
     index = {name: os.environ[name] for name in INDEX if os.environ.get(name)}
     logins = {name: value for name, value in os.environ.items() if re.fullmatch(LOGIN, name)}
     # A build has this one as its secret pip.env.
@@ -57,7 +57,7 @@ def apply() -> None:
         if name in (*BUILDS, *CERTIFICATES) and (
             text := re.sub(r"\s#.*", "", value).strip().strip("'\"")
         ):
-            os.environ.setdefault(name, text)
+            _set(name, text)
     if file := certificates():
         os.environ.setdefault("SSL_CERT_FILE", file)
     for name in PROXIES:
@@ -105,10 +105,15 @@ def _logins_of_poetry() -> list[tuple[str, str]]:
     return [
         (f"POETRY_{prefix}_{_key(name)}_{field.upper()}", str(value))
         for prefix, table in (("HTTP_BASIC", "http-basic"), ("REPOSITORIES", "repositories"))
-        for name, fields in content.get(table, {}).items()
+        for name, fields in _entries(content.get(table)).items()
         if isinstance(fields, dict)
         for field, value in fields.items()
     ]
+
+
+def _entries(value: Any) -> dict[str, Any]:
+    """Return a table; an empty one for anything else, which Poetry refuses."""
+    return value if isinstance(value, dict) else {}
 
 
 def _with_logins() -> list[str]:
@@ -117,10 +122,10 @@ def _with_logins() -> list[str]:
     pip and uv do not know Poetry's variables.
     """
     addresses = []
-    sources = _toml("pyproject.toml").get("tool", {}).get("poetry", {}).get("source", [])
-    # What is no table, Poetry refuses.
-    for source in filter(lambda x: isinstance(x, dict), sources):
-        prefix = f"POETRY_HTTP_BASIC_{_key(source.get('name', ''))}"
+    poetry = _entries(_entries(_toml("pyproject.toml").get("tool")).get("poetry"))
+    sources = poetry.get("source")
+    for source in map(_entries, sources if isinstance(sources, list) else ()):
+        prefix = f"POETRY_HTTP_BASIC_{_key(str(source.get('name', '')))}"
         login = [os.environ.get(f"{prefix}_{field}", "") for field in ("USERNAME", "PASSWORD")]
         if any(login) and "url" in source:
             url = urlsplit(source["url"])
@@ -128,6 +133,13 @@ def _with_logins() -> list[str]:
             netloc = f"{user}@{url.netloc.rpartition('@')[2]}"
             addresses.append(url._replace(netloc=netloc).geturl())
     return addresses
+
+
+def _set(name: str, value: str) -> None:
+    """Set a variable that has no value yet; ends the program for what no variable can have."""
+    if "\0" in value:
+        sys.exit(f"{name} has a null byte in pip.env, .env or poetry.toml. Write it anew there.")
+    os.environ.setdefault(name, value)
 
 
 def _key(name: str) -> str:
