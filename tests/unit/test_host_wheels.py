@@ -60,7 +60,7 @@ def test_what_the_manifest_does_not_name_is_deleted(tmp_path: Path) -> None:
 
 
 def test_what_is_compiled_is_announced(capsys: pytest.CaptureFixture[str]) -> None:
-    wheels.announce({"tag": TAG, "announcement": ANNOUNCEMENT}, only_binary=False)
+    wheels.announce({"tag": TAG, "announcement": ANNOUNCEMENT, "refused": ""}, only_binary=False)
     assert capsys.readouterr().out == f"{ANNOUNCEMENT}\n"
 
 
@@ -68,7 +68,7 @@ def test_what_is_compiled_is_announced(capsys: pytest.CaptureFixture[str]) -> No
 def test_where_nothing_is_compiled_nothing_is_said(
     capsys: pytest.CaptureFixture[str], only_binary: bool
 ) -> None:
-    wheels.announce({"tag": TAG, "announcement": ""}, only_binary=only_binary)
+    wheels.announce({"tag": TAG, "announcement": "", "refused": ""}, only_binary=only_binary)
     assert capsys.readouterr().out == ""
 
 
@@ -76,10 +76,18 @@ def test_what_must_not_be_compiled_is_an_error_with_a_remedy(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as error:
-        wheels.announce({"tag": TAG, "announcement": ANNOUNCEMENT}, only_binary=True)
+        wheels.announce({"tag": TAG, "announcement": ANNOUNCEMENT, "refused": ""}, only_binary=True)
     # Text as the code of an exit is printed, and the status is 1.
     assert error.value.code == "Lock versions that have wheels, or leave --only-binary out."
     assert capsys.readouterr().out == f"{ANNOUNCEMENT}\n"
+
+
+def test_what_can_neither_be_taken_nor_compiled_ends_it() -> None:
+    with pytest.raises(SystemExit, match="bare 1 has no sources"):
+        wheels.announce(
+            {"tag": TAG, "announcement": "", "refused": "bare 1 has no sources. Lock another."},
+            only_binary=False,
+        )
 
 
 def test_what_was_made_is_told_and_what_is_not_locked_goes(
@@ -121,7 +129,7 @@ def run(exports: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
     Of three packages one has to be compiled.
     """
     monkeypatch.chdir(tmp_path)
-    plan = {"tag": TAG, "announcement": ANNOUNCEMENT}
+    plan = {"tag": TAG, "announcement": ANNOUNCEMENT, "refused": ""}
     files = {
         "wheel-plan": ("wheel-plan.json", plan),
         "wheelhouse": (f"{TAG}/manifest.json", MANIFEST),

@@ -93,12 +93,12 @@ def test_a_package_whose_wheels_are_not_wanted_is_compiled() -> None:
             [],
             "2 of 41 packages have no musllinux wheel for cp313: cffi, greenlet. ",
         ),
-        (["lxml"], ["lxml", "pillow"], "1 of 41 are not taken as wheels: lxml. "),
+        (["lxml"], ["lxml", "pillow"], "1 of 41 are compiled because of no-binary: lxml. "),
         (
             ["cffi", "lxml"],
             ["lxml"],
             "1 of 41 packages have no musllinux wheel for cp313: cffi. "
-            "1 of 41 are not taken as wheels: lxml. ",
+            "1 of 41 are compiled because of no-binary: lxml. ",
         ),
     ],
     ids=["no wheel", "by choice", "both"],
@@ -112,6 +112,34 @@ def test_what_will_be_compiled_is_announced_with_the_reason(
 
 def test_where_nothing_is_compiled_nothing_is_announced() -> None:
     assert select_wheels.announcement([], ["lxml"], 41, "cp313-musllinux_1_2_x86_64") == ""
+
+
+@pytest.mark.parametrize(
+    ("tags", "made_for"),
+    [
+        (["cp310-cp310-win_amd64", "cp39-cp39-win_amd64"], "cp39, cp310"),
+        (["py2-none-any"], "py2"),
+        (["cp313-cp313-win_amd64", "cp312-cp312-musllinux_1_2_x86_64"], "win_amd64"),
+        (["cp38-abi3-musllinux_1_2_aarch64"], "musllinux_1_2_aarch64"),
+    ],
+)
+def test_what_has_neither_a_wheel_that_fits_nor_sources_is_named_with_what_it_is_for(
+    tags: list[str], made_for: str
+) -> None:
+    packages = locked("one==1.0", files=[f"one-1.0-{tag}.whl" for tag in tags])
+    told = select_wheels.unfit(packages, MUSL)
+    assert told.startswith(
+        f"one 1.0 has no sources, and wheels only for {made_for}: none for "
+        "cp313-musllinux_1_2_x86_64. Allow another version "
+    )
+
+
+@pytest.mark.parametrize(
+    "file", ["one-1.0.tar.gz", "one-1.0.zip", "one-1.0-cp313-cp313-musllinux_1_2_x86_64.whl"]
+)
+def test_what_can_be_taken_or_compiled_is_not_refused(file: str) -> None:
+    packages = locked("one==1.0", files=["one-1.0-cp311-cp311-win_amd64.whl", file])
+    assert select_wheels.unfit(packages, MUSL) == ""
 
 
 WHEELS = {(name, "1.0"): (Path(name), name * 3) for name in ("one", "two")}
@@ -203,7 +231,10 @@ def facts(tmp_path: Path) -> Path:
         *(
             Chosen(
                 *(name, "1.0", "", ["sha256:aa"]),
-                [f"{name.replace('-', '_')}-1.0-{tags.get(name, 'py3-none-any')}.whl"],
+                [
+                    f"{name.replace('-', '_')}-1.0-{tags.get(name, 'py3-none-any')}.whl",
+                    f"{name.replace('-', '_')}-1.0.tar.gz",
+                ],
             )
             for name in ("foo-bar", "one", "raw", "tool")
         ),
@@ -274,6 +305,7 @@ def test_without_a_wheelhouse_everything_comes_from_the_index_and_compiling_is_a
         "build-first": [],
         "no-binary": [],
         "no-build-isolation": [],
+        "refused": "",
     }
     assert plan["announcement"].startswith("1 of 4 packages have no ")
     assert plan["announcement"].endswith(": raw. Expect compiling.")
@@ -321,7 +353,7 @@ def test_names_in_the_settings_may_be_written_in_any_way(
     assert plan["no-binary"] == ["foo-bar"]
     assert plan["build-first"] == ["one"]
     assert plan["compile"] == ["foo-bar", "raw"]
-    assert "1 of 4 are not taken as wheels: foo-bar." in plan["announcement"]
+    assert "1 of 4 are compiled because of no-binary: foo-bar." in plan["announcement"]
     text = (output / "wheels/main/requirements.txt").read_text()
     assert "--no-binary foo-bar" in text.splitlines()
 
@@ -331,7 +363,7 @@ def test_a_package_that_shall_be_compiled_from_now_on_is_so(
 ) -> None:
     stock(house, "foo-bar", "one", "raw", "tool")
     settings(facts, no_binary=["one"])
-    assert "not taken as wheels: one." in run()["announcement"]
+    assert "because of no-binary: one." in run()["announcement"]
     text = (output / "wheels/main/requirements.txt").read_text()
     assert "--no-binary one" in text.splitlines()
     assert "one-1.0-py3-none-any.whl" not in contents(output / "wheels/main")
@@ -379,6 +411,34 @@ def test_a_refusal_is_where_those_find_it_who_install_for_development(
     told = {x.parent.name: x.read_text() for x in (output / "wheels").glob("*/refused.txt")}
     said = "Wheels: It has no hash. Depend on another.\n"
     assert told == {"development": said, "test": said}
+
+
+NOWHERE = locked("bare==1.0", files=["bare-1.0-cp27-none-win_amd64.whl"])
+
+
+def test_production_is_refused_before_anything_is_installed(run: Run, facts: Path) -> None:
+    choose(facts, Selection([INDEX], NOWHERE))
+    with pytest.raises(SystemExit, match=r"^Wheels: bare 1\.0 has no sources, .* for cp27: none "):
+        run()
+
+
+def test_what_only_development_cannot_have_does_not_keep_production_from_being_built(
+    run: Run, facts: Path, output: Path
+) -> None:
+    choose(facts, Selection([INDEX], []), Selection([INDEX], NOWHERE))
+    plan = run()
+    assert plan["refused"].startswith("bare 1.0 has no sources, ")
+    assert plan["announcement"] == ""
+    told = {x.parent.name: x.read_text() for x in (output / "wheels").glob("*/refused.txt")}
+    assert told == dict.fromkeys(("development", "test"), f"Wheels: {plan['refused']}\n")
+
+
+def test_what_is_made_by_hand_and_put_into_the_wheelhouse_is_not_refused(
+    run: Run, facts: Path, house: Path, stock: Stock
+) -> None:
+    stock(house, "bare")
+    choose(facts, Selection([INDEX], NOWHERE))
+    assert run()["refused"] == ""
 
 
 def test_what_has_an_address_is_taken_from_there_unless_its_wheel_is_made() -> None:

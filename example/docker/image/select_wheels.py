@@ -12,7 +12,8 @@ that it needs and a requirements file that takes them for what they are.
 import json
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from poetry_lock import Chosen, requirement_line
 
 # Where a stage mounts the folder that it installs from.
 INSTALLED_FROM = "/wheels"
+# Source distributions, and what hosts of Git call an archive.
+SOURCES = (".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 def to_compile(
@@ -44,6 +47,40 @@ def _fits(file: str, tags: Collection[Tag]) -> bool:
         return not parse_wheel_filename(file)[3].isdisjoint(tags)
     except InvalidWheelFilename:
         return False
+
+
+def unfit(packages: Iterable[Chosen], tags: Sequence[Tag]) -> str:
+    """Return in words which packages can neither be taken nor compiled; empty if all can.
+
+    In: packages that are not made yet, and the tags of this Python, the best one first.
+    """
+    told = [
+        f"{package.name} {package.version} has no sources, and wheels only for "
+        f"{', '.join(_made_for(package.files, tags))}"
+        for package in packages
+        if package.files
+        and not any(file.endswith(SOURCES) for file in package.files)
+        and not any(_fits(file, set(tags)) for file in package.files)
+    ]
+    if not told:
+        return ""
+    return (
+        f"{'; '.join(told)}: none for {wheelhouse.platform_tag(tags)}. Allow another version in "
+        "pyproject.toml and lock it, or choose another Python: requires-python and PYTHON_IMAGE."
+    )
+
+
+def _made_for(files: Iterable[str], tags: Iterable[Tag]) -> list[str]:
+    """Return the interpreters that wheels are for; if this one is among them, the platforms."""
+    found: set[Tag] = set()
+    for file in files:
+        with suppress(InvalidWheelFilename):
+            found |= parse_wheel_filename(file)[3]
+    ours = {(tag.interpreter, tag.abi) for tag in tags}
+    platforms = {tag.platform for tag in found if (tag.interpreter, tag.abi) in ours}
+    # cp39 comes before cp310.
+    names = platforms or {tag.interpreter for tag in found}
+    return sorted(names, key=lambda name: (len(name), name))
 
 
 def requirements(
@@ -91,7 +128,9 @@ def announcement(names: Collection[str], no_binary: Collection[str], count: int,
             f"{', '.join(lacking)}."
         )
     if chosen:
-        parts.append(f"{len(chosen)} of {count} are not taken as wheels: {', '.join(chosen)}.")
+        parts.append(
+            f"{len(chosen)} of {count} are compiled because of no-binary: {', '.join(chosen)}."
+        )
     return " ".join([*parts, "Expect compiling."])
 
 
@@ -130,28 +169,31 @@ def main() -> None:
             files = [collected(package.path, paths) for package in packages if package.path]
             for folder in selection.folders:
                 collected(folder.path, paths)
+            lacking = [x for x in packages if (x.name, x.version) not in wheels]
+            refused = selection.refused or unfit(lacking, tags)
+            # Main alone decides about production; who installs development says the other one.
+            if name == "main" and refused:
+                raise wheelhouse.WheelhouseError(refused)
         for path in (*files, *(path for path, _ in wheels.values())):
             shutil.copy2(path, installed_from)
         commits = "".join(f"{commit.requirement}\n" for commit in selection.commits)
         (installed_from / "commits.txt").write_text(commits, encoding="utf-8")
         # One package for each index: if that cannot be installed, its index is asked for it.
-        wanted = {
-            x.source: x.name for x in packages if x.source and (x.name, x.version) not in wheels
-        }
+        wanted = {x.source: x.name for x in lacking if x.source}
         indexes = {"sources": selection.sources, "packages": wanted}
         (installed_from / "indexes.json").write_text(json.dumps(indexes))
         text = requirements(selection.options, packages, wheels, no_binary)
         (installed_from / "requirements.txt").write_text(text, encoding="utf-8")
-        if selection.refused:
-            told = f"{wheelhouse.WheelhouseError.subject}: {selection.refused}\n"
+        if refused:
+            told = f"{wheelhouse.WheelhouseError.subject}: {refused}\n"
             (installed_from / "refused.txt").write_text(told, encoding="utf-8")
+    # Of the last set, which has all.
     source = to_compile(packages, no_binary, set(tags))
-    made = {name for name, _ in wheels}
-    lacking = [name for name in source if name not in made]
-    text = announcement(lacking, no_binary, len(packages), tag)
+    compiled = [package.name for package in lacking if package.name in source]
+    text = "" if refused else announcement(compiled, no_binary, len(packages), tag)
     if text:
         print(text)
-    plan = {**settings, "tag": tag, "compile": source, "announcement": text}
+    plan = {**settings, "tag": tag, "compile": source, "announcement": text, "refused": refused}
     (output / "wheel-plan.json").write_text(json.dumps(plan, sort_keys=True))
 
 

@@ -49,7 +49,9 @@ def prune(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
 
 
 def announce(plan: Mapping[str, Any], *, only_binary: bool) -> None:
-    """Print what will be compiled; ends the program if nothing may be."""
+    """Print what will be compiled; ends the program if nothing may be, or if not all can be had."""
+    if plan["refused"]:
+        sys.exit(plan["refused"])
     if plan["announcement"]:
         print(plan["announcement"], flush=True)
         if only_binary:
