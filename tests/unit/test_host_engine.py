@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import engine
@@ -95,11 +96,38 @@ def test_an_image_is_loaded_and_tagged_with_project_and_stage(commands: Commands
 def test_the_lock_is_written_anew_or_for_some_packages(
     commands: Commands, arguments: list[str], expected: str
 ) -> None:
-    engine.lock(*arguments)
+    engine.write_lock(*arguments)
     [command] = commands
     assert f"--build-arg=LOCK_COMMAND={expected}" in command
     # With arguments there may be news, whatever the cache says.
     assert any("ASKED" in word for word in command) == bool(arguments)
+
+
+@pytest.mark.usefixtures("commands")
+@pytest.mark.parametrize("arguments", [[], ["click"]])
+@pytest.mark.parametrize(
+    ("announcement", "refused"), [("", ""), ("Expect compiling.", ""), ("", "It has no sources.")]
+)
+def test_what_is_locked_is_held_against_what_the_index_has(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    announcement: str,
+    refused: str,
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def exported(*arguments: str) -> dict[str, str]:
+        asked.append(arguments)
+        return {"announcement": announcement, "refused": refused}
+
+    monkeypatch.setattr(engine, "exported", exported)
+    with pytest.raises(SystemExit, match=refused) if refused else nullcontext():
+        engine.lock(*arguments)
+    assert capsys.readouterr().out == (f"{announcement}\n" if announcement else "")
+    [(stage, file, *options)] = asked
+    assert (stage, file) == ("proposal", "proposal.json")
+    assert any("ASKED" in option for option in options) == bool(arguments)
 
 
 @pytest.mark.parametrize(
@@ -383,9 +411,12 @@ def test_a_dockerfile_that_lacks_what_is_declared_stops_whoever_would_use_it(
 
 
 def test_what_is_declared_is_written_and_is_then_there(
-    declared: Path, program: Callable[..., Path]
+    declared: Path,
+    program: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     program("docker")
+    monkeypatch.setattr(engine, "propose_versions", lambda: None)
     engine.collect_paths.cache_clear()
     engine.main(["lock"])
     assert 'LABEL a="b"\nHEALTHCHECK NONE\nENTRYPOINT ["left-pad"]\n' in declared.read_text()

@@ -265,6 +265,19 @@ def lock(*arguments: str) -> None:
     write_lock(*arguments)
     write_image_settings()
     check()
+    propose_versions(*([repeated()] if arguments else []))
+
+
+def propose_versions(*options: str) -> None:
+    """Print what of the lock will be compiled, and which later versions have a wheel.
+
+    Ends the program if a package is locked that this image can neither take nor compile.
+    """
+    found = exported("proposal", "proposal.json", *options)
+    if found["announcement"]:
+        print(found["announcement"], flush=True)
+    if found["refused"]:
+        sys.exit(found["refused"])
 
 
 def push_production(*arguments: str) -> None:
