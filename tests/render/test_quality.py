@@ -181,7 +181,13 @@ def test_programs_in_images_need_nothing_but_the_standard_library(project: Path)
             r"^(?:from|import) packaging\b", path.read_text(encoding="utf-8"), re.MULTILINE
         )
     }
-    assert with_packaging == {"install_application", "make_wheels", "select_wheels", "wheelhouse"}
+    assert with_packaging == {
+        "install_application",
+        "make_wheels",
+        "propose_versions",
+        "select_wheels",
+        "wheelhouse",
+    }
 
 
 def test_the_guide_to_docker_names_each_of_its_files(project: Path) -> None:

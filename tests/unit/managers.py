@@ -45,3 +45,6 @@ class Archive(Manager):
 
     def owner(self, library: str) -> str | None:
         raise NotImplementedError
+
+    def builder(self, kind: str, name: str) -> str | None:
+        raise NotImplementedError

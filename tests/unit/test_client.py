@@ -80,6 +80,35 @@ def test_what_a_build_passed_over_is_the_last_line() -> None:
     assert done.stderr.splitlines()[-3:] == ["#12 DONE 0.7s", "", note]
 
 
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [
+        (
+            "#9 1.2 x.c:1:10: fatal error: libpq-fe.h: No such file or directory",
+            "header libpq-fe.h",
+        ),
+        ("#9 1.2 Error: pg_config executable not found.", "program pg_config"),
+        ("#9 1.2 /usr/bin/ld: cannot find -lpq: No such file or directory", "library pq"),
+        ("x: no space left on device", None),
+    ],
+)
+@pytest.mark.parametrize("known", ["The package has it.", ""])
+def test_who_compiles_is_told_what_has_the_missing_part_if_that_is_known(
+    line: str, asked: str | None, known: str
+) -> None:
+    questions: list[str] = []
+
+    def look_up(kind: str, name: str) -> str:
+        questions.append(f"{kind} {name}")
+        return known
+
+    plain = client.explain([line])
+    told = client.explain([line], look_up)
+    assert plain
+    assert questions == ([asked] if asked else [])
+    assert told == (f"{plain.split('. ')[0]}. {known}" if asked and known else plain)
+
+
 def test_a_command_that_succeeds_is_not_explained() -> None:
     done = run(*mock("print('x: no space left on device', file=sys.stderr)"))
     assert done.stderr == "a mock\nx: no space left on device\n"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -66,7 +67,7 @@ Commands = list[list[str]]
 def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     """Return the list that commands are added to in place of being run; the lock is fine."""
     made: Commands = []
-    monkeypatch.setattr("client.run", lambda command: made.append([*command]))
+    monkeypatch.setattr("client.run", lambda command, _: made.append([*command]))
 
     def compose(*commands: Sequence[str], name: str = "") -> None:
         made.extend(["compose", name, *command] for command in commands)
@@ -101,6 +102,30 @@ def test_the_lock_is_written_anew_or_for_some_packages(
     assert f"--build-arg=LOCK_COMMAND={expected}" in command
     # With arguments there may be news, whatever the cache says.
     assert any("ASKED" in word for word in command) == bool(arguments)
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "told"), [('{"remedy": "Add it."}', 0, "Add it."), ("", 1, "")]
+)
+def test_what_a_compilation_lacks_is_looked_up_in_a_stage_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, content: str, status: int, told: str
+) -> None:
+    """The session has failed before: that this fails, too, says nothing."""
+    made: list[list[str]] = []
+
+    def build(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        made.append(command)
+        [folder] = (word for word in command if word.startswith("--output="))
+        if content:
+            Path(folder.removeprefix("--output="), "found.json").write_text(content)
+        return subprocess.CompletedProcess(command, status)
+
+    monkeypatch.setattr("subprocess.run", build)
+    assert engine.look_up("header", "libpq-fe.h") == told
+    [command] = made
+    assert {"--target=found-package", "--build-arg=WANTED=header libpq-fe.h"} <= {*command}
+    # What failed or was not there a moment ago may be there now.
+    assert any("ASKED" in word for word in command)
 
 
 @pytest.mark.usefixtures("commands")

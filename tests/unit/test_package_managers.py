@@ -418,6 +418,73 @@ def test_debian_says_which_package_has_a_library(
     assert apt.owner(library) == package
 
 
+BUILDING = """\
+usr/bin/gcc                                             devel/gcc
+usr/include/boringssl/openssl/ssl.h                     libdevel/libother-dev
+usr/include/openssl/ssl.h                               libdevel/libopenssl-dev
+usr/include/x86_64-linux-gnu/ffi.h                      libdevel/libffi-dev
+usr/lib/R/include/ffi.h                                 gnu-r/r-ffi
+usr/lib/gcc/bin/gcc                                     devel/tcc
+usr/lib/x86_64-linux-gnu/libpng.so                      libdevel/libpng-dev
+usr/lib/x86_64-linux-gnu/pkgconfig/zlib.pc              libdevel/zlib1g-dev
+usr/share/doc/libpng.so                                 doc/doc
+"""
+FOR_ALL = "usr/include/eigen3/Eigen/Dense  libdevel/libeigen3-dev\n"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "package"),
+    [
+        ("header openssl/ssl.h", "libopenssl-dev"),
+        ("header ffi.h", "libffi-dev"),
+        ("header Eigen/Dense", "libeigen3-dev"),
+        ("header fi.h", None),
+        ("program gcc", "gcc"),
+        ("program ffi.h", None),
+        ("library png", "libpng-dev"),
+        ("library zlib", "zlib1g-dev"),
+        # As CMake writes them.
+        ("library ZLIB", "zlib1g-dev"),
+        ("library PNG", "libpng-dev"),
+        ("library gcc", None),
+    ],
+)
+def test_debian_says_which_package_has_what_a_compilation_lacks(
+    apt: Apt, program: Program, tmp_path: Path, wanted: str, package: str | None
+) -> None:
+    paths = [tmp_path / f"Contents-{x}.gz" for x in ("amd64", "all", "i386")]
+    texts = (BUILDING, FOR_ALL, "usr/include/fi.h x/foreign\n")
+    for path, text in zip(paths, texts, strict=True):
+        path.write_bytes(gzip.compress(text.encode()))
+    listing = "".join(f"Contents-deb {path}\n" for path in paths)
+    program("apt-get", {"update": "", "indextargets": listing})
+    assert apt.builder(*wanted.split()) == package
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "asked"),
+    [("program", "pg_config", "cmd:pg_config"), ("library", "libpq", "pc:libpq")],
+)
+def test_alpine_says_which_package_has_a_program_or_a_library_to_compile_with(
+    apk: Apk, program: Program, kind: str, name: str, asked: str
+) -> None:
+    calls = program("apk", {"search": "libpq-dev-17.11-r0\n"})
+    assert apk.builder(kind, name) == "libpq-dev"
+    assert calls.read_text().endswith(f"search --exact {asked}\n")
+
+
+def test_alpine_finds_a_library_by_the_name_that_its_linker_knows(
+    apk: Apk, program: Program
+) -> None:
+    program("apk", {"pc:libpng": "libpng-dev-1-r0\n"})
+    assert apk.builder("library", "png") == "libpng-dev"
+
+
+def test_alpine_has_no_list_of_headers(apk: Apk) -> None:
+    with pytest.raises(ManagerError, match=r"name no headers\. Search the contents"):
+        apk.builder("header", "libpq-fe.h")
+
+
 def test_alpine_says_which_package_has_a_library(apk: Apk, program: Program) -> None:
     calls = program("apk", {"search": "libpq-compat-1-r0\nlibpq-17.11-r0\n"})
     assert apk.owner("libpq.so.5") == "libpq"
@@ -439,6 +506,14 @@ ERROR: unable to select packages:
   libpq-17.11-r0:
     breaks: world[libpq=1]
 """
+
+
+def test_a_file_that_is_not_served_is_named(apt: Apt, program: Program) -> None:
+    failed = "E: Failed to fetch there/Contents-amd64.gz  File has unexpected size\n"
+    text = f"{failed}E: Failed to fetch there/more\nE: Some index files failed to download.\n"
+    program("apt-get", {"update": text}, status=100)
+    with pytest.raises(ManagerError, match=r": E: Failed to fetch there/Contents-amd64\.gz  File"):
+        apt.update()
 
 
 def test_a_failure_is_shown_and_told_in_two_sentences(

@@ -26,12 +26,23 @@ END_SECONDS = 10
 HANGUP = 1
 # What a build found and passed over, behind BuildKit's time stamp.
 NOTE = re.compile(r"^(?:#\d+ )?[\d.]+ (.+, which is not in this image\. .+)$")
+# What the problem of a cause says where a system package is missing.
+LACKING = re.compile(r"A wheel is compiled here, and the (header|library|program) ")
 # As uv and pip name what they build.
 COMPILED = r"Failed to build `([^`\s]+)`|Failed building wheel for (\S+)|for `([^`\s]+@[^`\s]+)`"
 
 
-def explain(lines: Iterable[str]) -> str | None:
-    """Return what is wrong and what to do, judged by the last lines of output; None if unknown."""
+def no_remedy(_: str, __: str) -> str:
+    """Know of no package that has what a compilation lacks."""
+    return ""
+
+
+def explain(lines: Iterable[str], look_up: Callable[[str, str], str] = no_remedy) -> str | None:
+    """Return what is wrong and what to do, judged by the last lines of output; None if unknown.
+
+    ``look_up`` returns what to do about a header, a library or a program that a compilation lacks,
+    if it knows: it is called with the kind and the name.
+    """
     text = "\n".join(lines) + "\n"
     for expression, problem, remedy in CAUSES:
         found = re.search(expression, text, flags=re.MULTILINE)
@@ -40,8 +51,10 @@ def explain(lines: Iterable[str]) -> str | None:
             compiled = re.search(COMPILED, text)
             name = next(filter(None, compiled.groups())) if compiled else ""
             wheel = f"A wheel of {name} is" if name else "A wheel is"
+            lacking = LACKING.match(problem)
+            known = look_up(lacking[1], subject) if lacking else ""
             told = problem.format(subject).replace("A wheel is", wheel)
-            return f"{told} {remedy}".rstrip()
+            return f"{told} {known or remedy}".rstrip()
     return None
 
 
@@ -117,21 +130,27 @@ class Client:
             seconds = END_SECONDS
         self.process.wait()
 
-    def finish(self) -> int:
-        """Say why the client failed, if that is known, and return its status as a shell does."""
+    def finish(self, look_up: Callable[[str, str], str] = no_remedy) -> int:
+        """Say why the client failed, if that is known, and return its status as a shell does.
+
+        ``look_up`` is as in ``explain``.
+        """
         status = self.process.wait()
         # Who inherited its end of the pipe must not keep this program.
         self.reader.join(timeout=5)
         if not status:
             for found in filter(None, map(NOTE.match, self.last)):
                 print(f"\n{found[1]}", file=sys.stderr)
-        elif not self.received and (reason := explain(list(self.last))):
+        elif not self.received and (reason := explain(list(self.last), look_up)):
             print(f"\n{reason}", file=sys.stderr)
         return status if status >= 0 else 128 - status
 
 
-def run(command: Sequence[str]) -> None:
-    """Run a command to its end; ends the program with the command's status if that is not 0."""
+def run(command: Sequence[str], look_up: Callable[[str, str], str] = no_remedy) -> None:
+    """Run a command to its end; ends the program with the command's status if that is not 0.
+
+    ``look_up`` is as in ``explain``.
+    """
     with Client(command) as client:
         number = client.attend()
         if number:
@@ -142,7 +161,7 @@ def run(command: Sequence[str]) -> None:
                     break
                 time.sleep(0.05)
             client.end(0)
-        status = client.finish()
+        status = client.finish(look_up)
     # An interrupted client is no success, whatever it says.
     if status or number:
         sys.exit(status or 128 + number)

@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ SPLIT_FACTS, IMPORT_MODULES = IMAGE / "split_facts.py", IMAGE / "import_modules.
 PATH_DEPENDENCIES = IMAGE / "path_dependencies.py"
 # The tag of production while it is tested: what was shipped last keeps its own.
 CANDIDATE = "candidate"
+LOOK_UP_SECONDS = 300
 # Taken from the environment; what is not set there has its default in the Dockerfile.
 BUILD_ARGUMENTS = (
     "APPLICATION_VERSION",
@@ -165,7 +167,22 @@ def run_build(stage: str, *options: str) -> None:
     """Show the command that builds a stage, and run it."""
     command = build_command(stage, *options)
     print(shlex.join(command), file=sys.stderr, flush=True)
-    client.run(command)
+    client.run(command, look_up)
+
+
+def look_up(kind: str, name: str) -> str:
+    """Return what to do about a header, a library or a program that a compilation lacks.
+
+    Empty if that cannot be told: a session that has failed is not to fail anew.
+    """
+    print(f"\nLooking for the package that has {name} …", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        options = ("--quiet", f"--build-arg=WANTED={kind} {name}", repeated(), f"--output={folder}")
+        command = build_command("found-package", *options)
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, capture_output=True, check=False, timeout=LOOK_UP_SECONDS)
+        remedy: str = read_json(Path(folder, "found.json")).get("remedy", "")
+        return remedy
 
 
 def build(stage: str, *options: str, tag: str = "") -> None:

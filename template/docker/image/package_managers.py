@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -132,6 +132,13 @@ class Manager(ABC):
     def owner(self, library: str) -> str | None:
         """Return the package of the archive that has a shared library."""
 
+    @abstractmethod
+    def builder(self, kind: str, name: str) -> str | None:
+        """Return the package of the archive that has what a compilation lacks.
+
+        In: ``header``, ``library`` or ``program``, and its name as compilers and build tools say.
+        """
+
 
 def of_this_image() -> Manager:
     """Return the package manager of this image; ManagerError if it has neither."""
@@ -233,7 +240,27 @@ class Apt(Manager):
         return max(dates).date().isoformat() if dates else None
 
     def owner(self, library: str) -> str | None:
-        """Search the archive's Contents lists, which are fetched for it (50 MB, apt-file(1))."""
+        """Search the archive's Contents lists for a file of the linker's folders."""
+        # What is for all processors alike has no library.
+        return self._having(("lib/", "usr/lib/"), [library], self.architecture)
+
+    def builder(self, kind: str, name: str) -> str | None:
+        """Search them for a file of the folders of its kind."""
+        lists = f"all|{self.architecture}"
+        if kind == "header":
+            return self._having(("usr/include/",), [name], lists)
+        if kind == "program":
+            return self._having(("bin/", "usr/bin/"), [name], lists)
+        # pkg-config and the linker write it as it is, CMake with its own capitals.
+        names = dict.fromkeys([name, name.lower()])
+        files = [file for x in names for file in (f"pkgconfig/{x}.pc", f"lib{x}.so")]
+        return self._having(("usr/lib/", "usr/share/pkgconfig/"), files, lists)
+
+    def _having(self, folders: tuple[str, ...], files: Sequence[str], lists: str) -> str | None:
+        """Return the package with one of the files; fetches the lists (50 MB, apt-file(1)).
+
+        In: the folders in which it counts, and an expression for the processors of the lists.
+        """
         target = "Acquire::IndexTargets::deb::Contents-deb"
         options = {
             "MetaKey": "$(COMPONENT)/Contents-$(ARCHITECTURE)",
@@ -250,12 +277,11 @@ class Apt(Manager):
         found = [
             package
             for line in listing.splitlines()
-            # What is for all processors alike has no library.
-            if re.match(rf"Contents-deb .*Contents-{self.architecture}\b", line)
-            for package in _contents(Path(line.split(" ", 1)[1]), library)
+            if re.match(rf"Contents-deb .*Contents-(?:{lists})\b", line)
+            for package in _contents(Path(line.split(" ", 1)[1]), folders, files)
         ]
-        # The shortest name: the library itself comes before what bundles a copy of it.
-        return min(found, key=lambda name: (len(name), name), default=None)
+        # The file itself comes before a copy in some folder, which another package bundles.
+        return min(found, default=(0, 0, None))[-1]
 
     def _apt(self, program: str, *arguments: str, show: bool = False) -> str:
         options = {
@@ -345,8 +371,19 @@ class Apk(Manager):
 
     def owner(self, library: str) -> str | None:
         """Return the package that provides the library under its so: name."""
-        found = self.providers(f"so:{library}")
-        return min(found, key=lambda name: (len(name), name), default=None)
+        return self._providing(f"so:{library}")
+
+    def builder(self, kind: str, name: str) -> str | None:
+        """Return what provides it under its cmd: or pc: name; ManagerError for a header."""
+        if kind == "header":
+            raise ManagerError(
+                "The lists of apk name no headers. Search the contents of Alpine's packages for it."
+            )
+        names = [f"cmd:{name}"] if kind == "program" else [f"pc:{name}", f"pc:lib{name}"]
+        return next(filter(None, map(self._providing, names)), None)
+
+    def _providing(self, name: str) -> str | None:
+        return min(self.providers(name), key=lambda found: (len(found), found), default=None)
 
     @property
     def _command(self) -> tuple[str, ...]:
@@ -369,13 +406,23 @@ def _pins(versions: Mapping[str, str]) -> list[str]:
     return [f"{name}={version}" for name, version in sorted(versions.items())]
 
 
-def _contents(path: Path, library: str) -> Iterator[str]:
-    """Yield the packages with a library in a Contents list: PATH, spaces, SECTION/PACKAGE,…."""
-    ending = f"/{library} "
+def _contents(
+    path: Path, folders: tuple[str, ...], files: Sequence[str]
+) -> Iterator[tuple[int, int, str]]:
+    """Yield the packages with a file in a Contents list: PATH, spaces, SECTION/PACKAGE,….
+
+    Before the name come the depth of the path, without the processor's folder, and the length of
+    the name.
+    """
+    endings = [f"/{file} " for file in files]
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
-            if ending in line and line.startswith(("lib/", "usr/lib/")):
-                yield from (place.rsplit("/", 1)[-1] for place in line.split()[-1].split(","))
+            if line.startswith(folders) and any(ending in line for ending in endings):
+                file, places = line.rsplit(maxsplit=1)
+                depth = re.sub(r"/[\w-]+-linux-gnu\w*/", "/", file).count("/")
+                for place in places.split(","):
+                    name = place.rsplit("/", 1)[-1]
+                    yield depth, len(name), name
 
 
 def _run(*command: str, show: bool = False, check: bool = True) -> str:
@@ -398,5 +445,7 @@ def _run(*command: str, show: bool = False, check: bool = True) -> str:
     if failed:
         lines = (done.stdout.strip() or "no message").splitlines()
         told = [line for line in lines if line.startswith(("E:", "ERROR:", "WARNING:"))]
-        raise ManagerError(f"{command[0]} failed. Fix what it reported: {(told or lines)[-1]}")
+        # What apt says last of a file that it did not get does not name it.
+        told = [line for line in told if "Failed to fetch" in line][:1] or told or lines
+        raise ManagerError(f"{command[0]} failed. Fix what it reported: {told[-1]}")
     return done.stdout
