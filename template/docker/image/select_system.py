@@ -87,6 +87,9 @@ def compile_key(name: str, build: Mapping[str, str]) -> str:
     With other headers, or on another processor, the same source makes another wheel, which neither
     its name nor its tags say.
     """
+    # A package that is only added counts, too: builds look for optional libraries, and what one did
+    # not find leaves no trace in its wheel. Taken from before, it would be another wheel than a
+    # machine with an empty cache makes.
     digest = hashlib.sha256(json.dumps(build, sort_keys=True).encode()).hexdigest()
     return f"{name}-{platform.machine()}-{digest[:12]}"
 
