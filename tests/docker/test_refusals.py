@@ -1,6 +1,7 @@
 """Bad input and bad luck: one sentence on what is wrong, one on what to do, and nothing is lost."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -35,6 +36,48 @@ def test_a_lock_that_does_not_fit_is_refused_before_anything_is_built(fresh: Mad
     assert "poetry.lock does not fit the dependencies that pyproject.toml declares" in output
     assert "Run `nox -s lock`" in output
     assert "[internal] load build definition" not in output
+
+
+def add(project: Made, requirement: str) -> None:
+    """Declare a dependency beside the project's own."""
+    project.edit("pyproject.toml", '"uvicorn>=0.34"', f'"uvicorn>=0.34", "{requirement}"')
+
+
+def test_what_has_neither_a_wheel_for_this_python_nor_sources_is_refused(fresh: Made) -> None:
+    """When it is locked, and before anything is installed; the later version can be had."""
+    add(fresh, "onnxruntime==1.17.0")
+    told = (
+        "onnxruntime 1.17.0 has no sources, and wheels only for cp38, cp39, cp310, cp311, cp312: "
+    )
+    output = fresh.refused("lock")
+    assert told in output
+    assert re.search(r"1\.17\.0 has none, 1\.\d+\.\d has one: allow it in pyproject\.toml", output)
+    output = fresh.refused("docker_prod")
+    assert f"\nWheels: {told}" in output
+    assert not re.search(r"#\d+ \[dependencies .*install_locked", output)
+
+
+def test_a_version_that_needs_no_compiler_is_proposed_and_the_command_takes_it(
+    fresh: Made,
+) -> None:
+    add(fresh, "lxml==4.9.3")
+    proposed = "allow it in pyproject.toml, then run nox -s lock -- lxml."
+    assert f"lxml 4.9.3 has none, 5.3.0 has one: {proposed}" in fresh.session("lock")
+    fresh.edit("pyproject.toml", "lxml==4.9.3", "lxml>=4.9")
+    # What is locked still fits.
+    assert "5.3.0 has one: run nox -s lock -- lxml." in fresh.session("lock")
+    assert "has one" not in fresh.session("lock", "lxml")
+
+
+def test_what_a_compilation_lacks_is_looked_up_in_the_archive(fresh: Made) -> None:
+    """If that does not answer, its own reason is said."""
+    add(fresh, "psycopg2>=2.9")
+    fresh.session("lock")
+    output = fresh.refused("docker_prod")
+    assert "is compiled here, and the program pg_config is missing. " in output
+    table = r"\[tool\.sys\.debian13\.dev-dependencies\]"
+    found = rf'The package libpq-dev has it\. Add to {table}: libpq-dev = "\*"'
+    assert re.search(rf"{found}|{table}\. It was not looked up: apt-get failed\. .*: E: Fa", output)
 
 
 def test_a_build_without_nox_refuses_the_same(fresh: Made) -> None:
