@@ -1,5 +1,6 @@
 """docker/host/template.py says what a later template brings, and what an update left open."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -137,3 +138,23 @@ def test_the_program_says_how_it_is_used(project: Path) -> None:
     done = run(project, "anything")
     assert done.returncode == 1
     assert "python docker/host/template.py news" in done.stderr
+
+
+def test_answers_with_line_ends_of_windows_are_read(project: Path) -> None:
+    answers = project / ".copier-answers.yml"
+    answers.write_bytes(answers.read_bytes().replace(b"\n", b"\r\n"))
+    assert run(project, "news").stdout.startswith("## 1.10.0 — later\n")
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\0\0", b"_commit: \xfc\n"], ids=repr)
+def test_an_update_by_damaged_answers_is_refused_with_a_remedy(
+    project: Path, content: bytes
+) -> None:
+    (project / ".copier-answers.yml").write_bytes(content)
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "damaged")
+    for command in ("news", "finish"):
+        done = run(project, command)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert re.search(r"\. (Restore the file from Git|Save it as UTF-8)", done.stderr)

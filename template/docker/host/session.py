@@ -113,8 +113,14 @@ def git(*arguments: str, folder: str = ".", stdin: str = "") -> str:
 
 def _output(*command: str, stdin: str = "") -> str:
     try:
+        # Names of files may be anything, and go back to Git as they came.
         done = subprocess.run(
-            command, input=stdin, capture_output=True, encoding="utf-8", check=False
+            command,
+            input=stdin,
+            capture_output=True,
+            check=False,
+            encoding="utf-8",
+            errors="surrogateescape",
         )
     except OSError as error:
         raise SessionError(reason(error)) from error

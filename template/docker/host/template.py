@@ -37,9 +37,11 @@ def version(text: str) -> Version | None:
     return tuple(map(int, found.group(1).split("."))) if found else None
 
 
-def answer(name: str) -> str:
-    """Return an answer that Copier stored; raises SessionError if there is none."""
-    text = read_text(Path(ANSWERS)) if Path(ANSWERS).exists() else ""
+def answer(name: str, text: str | None = None) -> str:
+    """Return an answer that Copier stored, here or in a text; SessionError if there is none."""
+    if text is None:
+        text = read_text(Path(ANSWERS)) if Path(ANSWERS).exists() else ""
+    # YAML quotes a version that could be a number.
     found = re.search(rf"^{name}: ['\"]?(.*?)['\"]?\r?$", text, flags=re.MULTILINE)
     if not found:
         raise SessionError(f"{ANSWERS} has no {name}. Restore the file from Git: Copier needs it.")
@@ -131,11 +133,10 @@ def files(copy: Path) -> dict[str, Path]:
 def render(answers: str, folder: Path) -> Path:
     """Make a project by the text of an answers file; return its folder."""
     file = folder.with_suffix(".yml")
-    file.write_text(answers, encoding="utf-8")
-    # YAML quotes a version that could be a number.
-    facts = dict(re.findall(r"(?m)^(_commit|_src_path): ['\"]?(.*?)['\"]?$", answers))
-    options = ("--quiet", "--defaults", f"--data-file={file}", f"--vcs-ref={facts['_commit']}")
-    subprocess.run(["copier", "copy", *options, facts["_src_path"], str(folder)], check=True)
+    file.write_text(answers, encoding="utf-8", errors="surrogateescape")
+    commit, source = answer("_commit", answers), answer("_src_path", answers)
+    options = ("--quiet", "--defaults", f"--data-file={file}", f"--vcs-ref={commit}")
+    subprocess.run(["copier", "copy", *options, source, str(folder)], check=True)
     return folder
 
 
