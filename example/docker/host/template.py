@@ -18,16 +18,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-import merge
+from merge import appended, by_key
 from session import SessionError, ended_by_errors, git, read_text, write_text
 
 ANSWERS = ".copier-answers.yml"
 # Copier's abbreviations of addresses.
 ADDRESSES = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/", "git+": ""}
 # Files that are merged again where Git has a conflict.
-MERGES = {"noxfile.py": merge.appended, "pyproject.toml": merge.by_key}
+MERGES = {"noxfile.py": appended, "pyproject.toml": by_key}
 Version = tuple[int, ...]
 
 
@@ -109,14 +110,23 @@ def finish(commit: str, old: Path, new: Path) -> Iterator[str]:
             yield f"updated: {name}"
     conflicted = {place.rpartition(":")[0] for place in conflicts()}
     for name in conflicted & MERGES.keys() & before.keys() & after.keys():
-        sides = (before[name].read_text("utf-8"), git("show", f"{commit}:./{name}"))
-        merged = MERGES[name](*sides, after[name].read_text("utf-8"))
-        if merged:
-            text, disputed = merged
-            write_text(Path(name), text)
-            git("reset", "--quiet", "--", name)
-            yield f"merged, with your edits: {name}"
-            yield from (f"kept, as you wrote it: {value}" for value in disputed)
+        template = (file.read_text("utf-8") for file in (before[name], after[name]))
+        # A file that is not UTF-8 is left to its owner.
+        with suppress(UnicodeEncodeError):
+            yield from merged(name, git("show", f"{commit}:./{name}"), *template)
+
+
+def merged(name: str, own: str, old: str, new: str) -> Iterator[str]:
+    """Merge a file that has conflicts, if that can be done; yield what was done.
+
+    In: the owner's text, and the template's before and after.
+    """
+    if merge := MERGES[name](old, own, new):
+        text, disputed = merge
+        write_text(Path(name), text)
+        git("reset", "--quiet", "--", name)
+        yield f"merged, with your edits: {name}"
+        yield from (f"kept, as you wrote it: {value}" for value in disputed)
 
 
 def unit(name: str) -> str:
