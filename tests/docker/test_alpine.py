@@ -96,7 +96,7 @@ def test_what_will_be_compiled_is_announced_and_can_be_refused(compiled: Compile
     output = project.refused("docker_wheels", "--only-binary")
     assert re.search(
         r"^1 of \d+ packages have no musllinux wheel for cp313: psycopg2\. "
-        r"2 of \d+ are not taken as wheels: cffi, greenlet\. Expect compiling\.$",
+        r"2 of \d+ are compiled because of no-binary: cffi, greenlet\. Expect compiling\.$",
         output,
         flags=re.M,
     )
