@@ -109,6 +109,27 @@ def test_who_compiles_is_told_what_has_the_missing_part_if_that_is_known(
     assert told == (f"{plain.split('. ')[0]}. {known}" if asked and known else plain)
 
 
+def test_a_signal_ends_what_looks_something_up(tmp_path: Path) -> None:
+    """It has the status of that signal, at once."""
+    started = tmp_path / "started"
+    line = "#9 1.2 x.c:1:10: fatal error: libpq-fe.h: No such file or directory"
+    command = ["sh", "-c", f"echo '{line}' >&2; exit 1"]
+    program = (
+        "import pathlib, time, client\n"
+        "def look_up(*_):\n"
+        f"    pathlib.Path({str(started)!r}).touch()\n"
+        "    time.sleep(60)\n"
+        f"client.run({command!r}, look_up)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(PROGRAM.parent)}
+    process = subprocess.Popen([sys.executable, "-c", program], env=environment)
+    deadline = time.monotonic() + 30
+    while not started.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(timeout=30) == -signal.SIGTERM
+
+
 def test_a_command_that_succeeds_is_not_explained() -> None:
     done = run(*mock("print('x: no space left on device', file=sys.stderr)"))
     assert done.stderr == "a mock\nx: no space left on device\n"

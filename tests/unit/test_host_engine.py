@@ -152,7 +152,8 @@ def test_what_is_locked_is_held_against_what_the_index_has(
     assert capsys.readouterr().out == (f"{announcement}\n" if announcement else "")
     [(stage, file, *options)] = asked
     assert (stage, file) == ("proposal", "proposal.json")
-    assert any("ASKED" in option for option in options) == bool(arguments)
+    # The index may have a later version by now.
+    assert any("ASKED" in option for option in options)
 
 
 @pytest.mark.parametrize(

@@ -95,13 +95,53 @@ def test_both_edits_are_in_the_result_with_their_comments(
 def test_a_value_that_both_changed_stays_the_owners_and_is_said() -> None:
     mine = change(('"58 MB"', '"90 MB"'))
     result = merge.by_key(BASE, mine, change(('"58 MB"', '"60 MB"')))
-    said = ["tool.seedpod.size.production = '90 MB' (the template has '60 MB')"]
+    said = ["tool.seedpod.size.production is '90 MB', the template's is '60 MB'"]
     assert result == (mine, said)
 
 
-def test_a_requirement_that_both_changed_stays_the_owners() -> None:
+@pytest.mark.parametrize(
+    ("mine", "theirs", "said"),
+    [
+        ('test = "450 MB"\n', 'test = "500 MB"\n', "test is deleted, the template's is '500 MB'"),
+        ('test = "500 MB"\n', 'test = "450 MB"\n', "test is '500 MB', the template's is deleted"),
+    ],
+)
+def test_what_one_side_changed_and_the_other_deleted_is_said(
+    mine: str, theirs: str, said: str
+) -> None:
+    """It is as the owner has it."""
+    sides = [
+        BASE.replace('test = "450 MB"\n', "" if "450" in text else text) for text in (mine, theirs)
+    ]
+    result = merge.by_key(BASE, *sides)
+    assert result
+    assert result[1] == [f"tool.seedpod.size.{said}"]
+    assert tomllib.loads(result[0])["tool"]["seedpod"] == tomllib.loads(sides[0])["tool"]["seedpod"]
+
+
+def test_a_requirement_that_both_changed_stays_the_owners_and_is_said() -> None:
     mine = change(("fastapi>=0.115", "fastapi[standard]>=0.115"))
-    assert merged(mine, change(("fastapi>=0.115", "fastapi>=0.120"))) == mine
+    result = merge.by_key(BASE, mine, change(("fastapi>=0.115", "fastapi>=0.120")))
+    said = "fastapi is 'fastapi[standard]>=0.115', the template's is 'fastapi>=0.120'"
+    assert result == (mine, [f"project.dependencies: {said}"])
+
+
+def test_a_list_whose_elements_belong_together_stays_the_owners() -> None:
+    """One may be the value of the option before it."""
+    mine = change(('["B", "E"]', '["-p", "no:a", "-p", "no:b"]'))
+    result = merge.by_key(BASE, mine, change(('["B", "E"]', '["B", "E", "-ra"]')))
+    assert result
+    assert result[0] == mine
+    assert result[1]
+
+
+def test_requirements_with_a_marker_each_are_kept_both() -> None:
+    two = '["fastapi>=0.115", "numpy<2; python_version<\'3.12\'", "numpy>=2"]'
+    base = 'x = ["fastapi>=0.115"]\n'
+    together = merged(f"x = {two}\n", 'x = ["fastapi>=0.115", "click"]\n', base)
+    assert sorted(tomllib.loads(together)["x"]) == sorted(
+        [*tomllib.loads(f"x = {two}")["x"], "click"]
+    )
 
 
 def test_a_list_that_both_changed_has_the_elements_of_both() -> None:
@@ -135,11 +175,37 @@ def test_a_long_list_is_written_in_lines() -> None:
             change((",\n]", ',\n    "uvicorn>=0.34",\n]')),
             id="an element and the end of its list",
         ),
+        pytest.param(
+            change(('    "fastapi>=0.115",\n', '    "fastapi>=0.116" # Why.\n')),
+            change(('    "fastapi>=0.115",\n', '    "fastapi>=0.115",\n    "uvicorn",\n')),
+            id="a comment where a comma is missing",
+        ),
+        pytest.param(
+            change(("# How large each stage may be.", "# Ours.")),
+            change(("# How large each stage may be.", "# Important.")),
+            id="two comments",
+        ),
+        pytest.param(change(('"58 MB"', "9" * 5000)), change(('"58 MB"', '"60 MB"')), id="number"),
         pytest.param(change(('"58 MB"', "58 MB")), change(('"58 MB"', '"60 MB"')), id="no TOML"),
     ],
 )
 def test_what_cannot_be_told_apart_is_left_to_the_owner(mine: str, theirs: str) -> None:
     assert merge.by_key(BASE, mine, theirs) is None
+
+
+def test_the_order_of_a_list_is_its_owners() -> None:
+    base = 'x = [\n    "error",\n    "a",\n    "b",\n]\n'
+    mine = 'x = [\n    "b",\n    "a",\n    "error",\n]\n'
+    assert merge.by_key(base, mine, base.replace('"b"', '"c"')) is None
+
+
+def test_what_was_written_after_the_merge_is_noticed() -> None:
+    mine, theirs = change(('"58 MB"', '"90 MB"')), change(('"58 MB"', '"60 MB"'))
+    ours, new = 'production = "90 MB"\n', 'production = "60 MB"\n'
+    begin, end = "<<<<<<< before updating\n", ">>>>>>> after updating\n"
+    left = mine.replace(ours, f"{begin}{ours}=======\n{new}{end}")
+    assert merge.untouched(left, BASE, mine, theirs)
+    assert not merge.untouched(left.replace("= 100", "= 99"), BASE, mine, theirs)
 
 
 def test_what_is_added_at_the_end_stays_there_and_other_edits_are_left_to_the_owner() -> None:

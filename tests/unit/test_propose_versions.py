@@ -135,7 +135,7 @@ def test_a_later_version_is_proposed_with_a_command_that_takes_it(run: Run, uv: 
         ("inner", "1.4", ["other"]),
         ("free", "1.4", []),
         ("many", "1.4", []),
-        ("many", "2.0", ["other"]),
+        ("many", "2.0", []),
         ("unknown", "2.0", []),
     ],
 )
@@ -171,9 +171,28 @@ def test_an_index_that_does_not_answer_is_asked_once_and_is_no_error(run: Run, u
     says(uv, error="error: Failed to fetch: there\n  cause: refused", status=2)
     assert run([raw(), raw("inner")])["announcement"].endswith(
         "Expect compiling. Later versions are not looked up, because the index did not answer: "
-        "error: Failed to fetch: there."
+        "Failed to fetch: there."
     )
     assert len(asked(uv)) == 1
+
+
+def test_an_address_is_named_without_user_and_password(run: Run, uv: Path) -> None:
+    says(uv, error="error: invalid value 'http://joe:p@ss@index.example:9x/simple'", status=2)
+    told = run([raw()])["announcement"]
+    assert told.endswith("invalid value 'http://index.example:9x/simple'.")
+
+
+def test_a_local_version_is_asked_for_as_the_one_that_it_was_made_of(run: Run, uv: Path) -> None:
+    run([raw(version="1.0+cpu")])
+    assert asked(uv) == ["raw>1.0 from default "]
+
+
+@pytest.mark.parametrize(("version", "expected"), [("1.0", []), ("2.1", []), ("3.0", ["other"])])
+def test_who_asks_otherwise_for_each_python_holds_what_it_allows_nowhere(
+    version: str, expected: list[str]
+) -> None:
+    required = [("other", "raw", "<2"), ("other", "raw", ">=2,<3"), ("other", "more", "<1")]
+    assert propose_versions.holders("raw", version, required) == expected
 
 
 def test_a_package_of_a_named_index_is_looked_up_there_alone_with_its_login(

@@ -152,6 +152,22 @@ def test_edits_beside_the_template_s_own_are_merged_by_key_and_said(
     compile((project / "noxfile.py").read_text(encoding="utf-8"), "noxfile.py", "exec")
 
 
+@pytest.mark.parametrize("edit", [COMMON[2], COMMON[-1]], ids=lambda edit: edit.path)
+def test_what_is_written_between_update_and_finish_is_kept(
+    history: History, tmp_path: Path, edit: Edit
+) -> None:
+    project = history.project(tmp_path, FIRST)
+    edit.make(project)
+    history.commit(project)
+    history.update(project)
+    path = project / edit.path
+    text = path.read_text(encoding="utf-8") + "# Mine, too.\n"
+    path.write_text(text, encoding="utf-8")
+    assert "merged" not in history.finish(project)
+    assert path.read_text(encoding="utf-8") == text
+    assert conflicts(project)
+
+
 @pytest.mark.parametrize("name", DELETED)
 def test_what_its_owner_deleted_stays_deleted(edited: tuple[Path, str], name: str) -> None:
     assert not (edited[0] / name).exists()

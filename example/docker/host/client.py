@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import settings
 from causes import CAUSES
-from session import ended_by_errors
+from session import ended_by_errors, naming
 
 KEPT_LINES = 200
 END_SECONDS = 10
@@ -74,13 +74,14 @@ class Client:
             # What is ignored stays so: nohup, and what a shell runs in the background.
             if number not in self.handlers and signal.getsignal(number) != signal.SIG_IGN:
                 self.handlers[number] = signal.signal(number, self._receive)
-        self.process = subprocess.Popen(
-            command,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env={**os.environ, **settings.proxies_of_docker()},
-        )
+        with naming(command[0]):
+            self.process = subprocess.Popen(
+                command,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                env={**os.environ, **settings.proxies_of_docker()},
+            )
         self.last: deque[str] = deque(maxlen=KEPT_LINES)
         self.reader = threading.Thread(target=self._relay, daemon=True)
         self.reader.start()
@@ -161,7 +162,9 @@ def run(command: Sequence[str], look_up: Callable[[str, str], str] = no_remedy) 
                     break
                 time.sleep(0.05)
             client.end(0)
-        status = client.finish(look_up)
+        client.process.wait()
+    # Signals have their own meaning again: they end what looks something up, too.
+    status = client.finish(look_up)
     # An interrupted client is no success, whatever it says.
     if status or number:
         sys.exit(status or 128 + number)

@@ -177,10 +177,16 @@ def look_up(kind: str, name: str) -> str:
     """
     print(f"\nLooking for the package that has {name} …", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        options = ("--quiet", f"--build-arg=WANTED={kind} {name}", repeated(), f"--output={folder}")
+        options = (f"--build-arg=WANTED={kind} {name}", repeated(), f"--output={folder}")
         command = build_command("found-package", *options)
         with suppress(subprocess.TimeoutExpired):
-            subprocess.run(command, capture_output=True, check=False, timeout=LOOK_UP_SECONDS)
+            subprocess.run(
+                command,
+                env={**os.environ, **settings.proxies_of_docker()},
+                capture_output=True,
+                check=False,
+                timeout=LOOK_UP_SECONDS,
+            )
         remedy: str = read_json(Path(folder, "found.json")).get("remedy", "")
         return remedy
 
@@ -282,15 +288,15 @@ def lock(*arguments: str) -> None:
     write_lock(*arguments)
     write_image_settings()
     check()
-    propose_versions(*([repeated()] if arguments else []))
+    propose_versions()
 
 
-def propose_versions(*options: str) -> None:
+def propose_versions() -> None:
     """Print what of the lock will be compiled, and which later versions have a wheel.
 
     Ends the program if a package is locked that this image can neither take nor compile.
     """
-    found = exported("proposal", "proposal.json", *options)
+    found = exported("proposal", "proposal.json", repeated())
     if found["announcement"]:
         print(found["announcement"], flush=True)
     if found["refused"]:

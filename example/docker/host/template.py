@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from merge import appended, by_key
+from merge import appended, by_key, untouched
 from session import SessionError, ended_by_errors, git, read_text, write_text
 
 ANSWERS = ".copier-answers.yml"
@@ -117,16 +117,18 @@ def finish(commit: str, old: Path, new: Path) -> Iterator[str]:
 
 
 def merged(name: str, own: str, old: str, new: str) -> Iterator[str]:
-    """Merge a file that has conflicts, if that can be done; yield what was done.
+    """Merge a file as Copier left it with conflicts, if that can be done; yield what was done.
 
     In: the owner's text, and the template's before and after.
     """
+    if not untouched(read_text(Path(name)), old, own, new):
+        return
     if merge := MERGES[name](old, own, new):
         text, disputed = merge
         write_text(Path(name), text)
         git("reset", "--quiet", "--", name)
         yield f"merged, with your edits: {name}"
-        yield from (f"kept, as you wrote it: {value}" for value in disputed)
+        yield from (f"kept as you have it: {value}" for value in disputed)
 
 
 def unit(name: str) -> str:

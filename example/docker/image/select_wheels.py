@@ -27,8 +27,6 @@ from poetry_lock import Chosen, requirement_line
 
 # Where a stage mounts the folder that it installs from.
 INSTALLED_FROM = "/wheels"
-# Source distributions, and what hosts of Git call an archive.
-SOURCES = (".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 def to_compile(
@@ -58,9 +56,7 @@ def unfit(packages: Iterable[Chosen], tags: Sequence[Tag]) -> str:
         f"{package.name} {package.version} has no sources, and wheels only for "
         f"{', '.join(_made_for(package.files, tags))}"
         for package in packages
-        if package.files
-        and not any(file.endswith(SOURCES) for file in package.files)
-        and not any(_fits(file, set(tags)) for file in package.files)
+        if package.files and all(_is_for_others(file, set(tags)) for file in package.files)
     ]
     if not told:
         return ""
@@ -68,6 +64,14 @@ def unfit(packages: Iterable[Chosen], tags: Sequence[Tag]) -> str:
         f"{'; '.join(told)}: none for {wheelhouse.platform_tag(tags)}. Allow another version in "
         "pyproject.toml and lock it, or choose another Python: requires-python and PYTHON_IMAGE."
     )
+
+
+def _is_for_others(file: str, tags: Collection[Tag]) -> bool:
+    """Tell whether a file is surely a wheel for another Python: of others uv decides."""
+    try:
+        return file.endswith(".whl") and parse_wheel_filename(file)[3].isdisjoint(tags)
+    except InvalidWheelFilename:
+        return False
 
 
 def _made_for(files: Iterable[str], tags: Iterable[Tag]) -> list[str]:

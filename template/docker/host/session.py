@@ -52,6 +52,15 @@ def ended_by_errors() -> Iterator[None]:
         sys.exit(INTERRUPTED)
 
 
+@contextmanager
+def naming(program: str) -> Iterator[None]:
+    """Name a program in the OSError of its start, which on Windows names no file."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, program) from error
+
+
 def reason(error: OSError) -> str:
     """Return which file or program cannot be used, and what to do about it."""
     # What is written to a disk that is full names no file.
@@ -113,15 +122,16 @@ def git(*arguments: str, folder: str = ".", stdin: str = "") -> str:
 
 def _output(*command: str, stdin: str = "") -> str:
     try:
-        # Names of files may be anything, and go back to Git as they came.
-        done = subprocess.run(
-            command,
-            input=stdin,
-            capture_output=True,
-            check=False,
-            encoding="utf-8",
-            errors="surrogateescape",
-        )
+        with naming(command[0]):
+            # Names of files may be anything, and go back to Git as they came.
+            done = subprocess.run(
+                command,
+                input=stdin,
+                capture_output=True,
+                check=False,
+                encoding="utf-8",
+                errors="surrogateescape",
+            )
     except OSError as error:
         raise SessionError(reason(error)) from error
     if done.returncode:

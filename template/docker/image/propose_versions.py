@@ -11,6 +11,7 @@ for each package, and one that does not answer is no error.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -49,14 +50,17 @@ def later_version(package: Chosen, environment: Mapping[str, str]) -> str:
     """
     done = subprocess.run(
         ASK,
-        input=f"{package.name}>{package.version}",
+        # A local version has no order among those of an index.
+        input=f"{package.name}>{package.version.partition('+')[0]}",
         env={**environment, "UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "10"},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode not in (0, NO_VERSION):
-        raise NoAnswerError((done.stderr.strip() or "no message").splitlines()[0])
+        told = (done.stderr.strip() or "no message").splitlines()[0].removeprefix("error: ")
+        # An address that uv cannot read is in its words with user and password.
+        raise NoAnswerError(re.sub(r"//\S*@", "//", told))
     return done.stdout.strip().partition("==")[2] if not done.returncode else ""
 
 
@@ -76,11 +80,12 @@ def holders(name: str, version: str, requirements: Iterable[tuple[str, str, str]
     In: for each requirement, who has it, what it is for, and the versions, as Poetry writes them.
     """
     wanted = Version.parse(version)
-    return [
-        who
-        for who, required, versions in dict.fromkeys(requirements)
-        if required == name and not parse_constraint(versions).allows(wanted)
-    ]
+    # Who has several, for one Python each, holds it only if none of them allows it.
+    allowed: dict[str, bool] = {}
+    for who, required, versions in requirements:
+        if required == name:
+            allowed[who] = allowed.get(who, False) or parse_constraint(versions).allows(wanted)
+    return [who for who, allows in allowed.items() if not allows]
 
 
 def requirements(project: Path) -> Iterator[tuple[str, str, str]]:
