@@ -179,10 +179,10 @@ def main(arguments: list[str]) -> None:
                 left = conflicts()
                 if left:
                     raise SessionError(
-                        "Your edits and the template's meet. What a project adds to its image or "
-                        "services has places that no update touches: see [tool.seedpod.image], "
-                        "rootfs/ and docker-compose.override.yml in Seedpod's documentation. "
-                        "Decide in:\n  " + "\n  ".join(left)
+                        "Your edits and the template's meet. Decide in:\n  "
+                        + "\n  ".join(left)
+                        + "\nNo update touches [tool.seedpod.image], rootfs/, noxfile_local.py and "
+                        "docker-compose.override.yml."
                     )
             case _:
                 sys.exit(__doc__)
