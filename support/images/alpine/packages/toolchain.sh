@@ -51,10 +51,12 @@ private_files binutils $(printf '/usr/bin/%s ' $binutils)
 commands binutils "$private/usr/bin/" $binutils
 
 private_files gcc /usr/bin/cpp-14 /usr/bin/gcc-14 "$gcc"/crt*.o "$gcc"/libgcc*.a \
-    "$gcc/libgcc_s.so" "$gcc/include" "$gcc_programs/cc1" "$gcc_programs/collect2" \
+    "$gcc/libgcc_s.so" "$gcc/libgomp.spec" "$gcc/include" "$gcc_programs/cc1" "$gcc_programs/collect2" \
     "$gcc_programs/liblto_plugin.so" "$gcc_programs/lto-wrapper"
 install -D --mode=755 /recipe/driver.sh "/packages/gcc$private/driver"
 commands gcc "$private/driver" cc cpp gcc
+mkdir -p /packages/gcc/usr/lib
+ln -s libgomp.so.1 /packages/gcc/usr/lib/libgomp.so
 
 private_files g++ /usr/bin/g++-14 "$gcc_programs/cc1plus"
 commands g++ "$private/driver" c++ g++
