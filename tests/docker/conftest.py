@@ -1,6 +1,7 @@
 """Images that the engine tests share: each combination is rendered, locked and built once."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -105,8 +106,10 @@ def make(
         if "project_name" in answers:
             answers["project_name"] = f"{prefix}{answers['project_name']}"
         kind = answers.get("kind", "web")
-        asked = (kind, answers.get("python_version", PYTHON_VERSION), answers.get("services", ""))
-        lock = locks / f"{'-'.join(asked)}.lock"
+        given = ("services", "distribution", "plugins")
+        asked = [kind, answers.get("python_version", PYTHON_VERSION)]
+        asked += [answers.get(name, "") for name in given]
+        lock = locks / f"{re.sub(r'[^a-z0-9.]+', '-', '-'.join(asked))}.lock"
         folder = root / f"{prefix}{kind}-{answers.get('runtime', 'minimal')}-{names.next()}"
         base = "alpine" if layout is Layout.ALPINE else "debian"
         render({"python_version": PYTHON_VERSION, "base": base, **answers}, folder)

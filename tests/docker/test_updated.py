@@ -48,7 +48,7 @@ def make_old(
         project.session("lock")
         history.commit(folder)
         (template / "CHANGELOG.md").write_text(CHANGELOG)
-        ignored = template / "template/.gitignore"
+        ignored = template / "template/.gitignore.jinja"
         ignored.write_text(f"*.later\n{ignored.read_text()}")
         with pytest.MonkeyPatch.context() as patch:
             isolated(patch)

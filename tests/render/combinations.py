@@ -6,6 +6,7 @@ what Copier makes is a test (test_combinations.py), which copies projects and co
 """
 
 import ast
+import functools
 import hashlib
 import json
 import re
@@ -17,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pathspec
 import yaml
 from jinja2 import meta
 from jinja2.sandbox import SandboxedEnvironment
 
-from tests.render.questions import Answers, ComposeLoader, choices
+from tests.render.questions import KINDS, Answers, ComposeLoader, choices
 
 ANSWERS_FILE = ".copier-answers.yml"
 # Theirs are the only braces that a project may keep.
@@ -47,9 +49,12 @@ class Source:
 
 
 def every_row() -> list[Answers]:
-    """Return every combination of answers to the questions that have choices."""
-    offered = choices()
-    return [dict(zip(offered, values, strict=True)) for values in product(*offered.values())]
+    """Return every combination of answers to the questions with choices that are asked."""
+    return [
+        dict(zip(offered, values, strict=True))
+        for offered in map(choices, KINDS)
+        for values in product(*offered.values())
+    ]
 
 
 class Renderer:
@@ -68,6 +73,7 @@ class Renderer:
             keep_trailing_newline=True,
             **options,
         )
+        self._exclude: list[str] = settings["_exclude"]
         self._compiled: dict[str, jinja2.Template] = {}
         self._contents: dict[str, bytes] = {}
         self._questions = {name: value for name, value in settings.items() if name[0] != "_"}
@@ -78,8 +84,15 @@ class Renderer:
     def files(self, answers: Answers, folder_name: str = "myapp") -> dict[str, str]:
         """Return the digest of each file that these answers give, but for Copier's own record."""
         context = self._context(answers, folder_name)
+        # As Copier reads them.
+        patterns = tuple(self._fill(pattern, context) for pattern in self._exclude)
+        excluded = _spec(patterns)
         made = (self._render(source, context) for source in self._sources)
-        return {item[0]: item[1] for item in made if item and item[0] != ANSWERS_FILE}
+        return {
+            item[0]: item[1]
+            for item in made
+            if item and item[0] != ANSWERS_FILE and not excluded.match_file(item[0])
+        }
 
     def write(self, answers: Answers, folder: Path) -> None:
         """Make a project in a folder, but for Copier's own record."""
@@ -137,6 +150,11 @@ class Renderer:
         if text not in self._compiled:
             self._compiled[text] = self._environment.from_string(text)
         return self._compiled[text].render(context)
+
+
+@functools.cache
+def _spec(patterns: tuple[str, ...]) -> pathspec.PathSpec[Any]:
+    return pathspec.PathSpec.from_lines("gitignore", filter(None, patterns))
 
 
 def examine(name: str, content: bytes) -> None:

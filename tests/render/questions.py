@@ -7,6 +7,7 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import yaml
 from allpairspy import AllPairs  # type: ignore[import-untyped]
 
@@ -29,19 +30,30 @@ def load_compose(path: Path) -> dict[str, Any]:
     return document
 
 
-def choices() -> dict[str, list[str]]:
-    """Return what can be answered to each question that has choices.
+# Kinds with a package of their own, which are asked the same questions, and each of the others.
+APPLICATIONS = ("web", "cli")
+KINDS = (APPLICATIONS, ("tool",), ("notebook",))
+
+
+def choices(kinds: tuple[str, ...] = APPLICATIONS) -> dict[str, list[str]]:
+    """Return what can be answered to each question with choices that projects of kinds are asked.
 
     Where several can be chosen, each subset is an answer, written as on copier's command line.
     """
     configuration = yaml.safe_load(COPIER_YML.read_text(encoding="utf-8"))
-    found = {}
+    found: dict[str, list[str]] = {"kind": [*kinds]}
     for name, value in configuration.items():
-        if isinstance(value, dict) and "choices" in value:
+        if isinstance(value, dict) and "choices" in value and asked(value, kinds[0]):
             offered = value["choices"]
             values = list(offered.values() if isinstance(offered, dict) else offered)
-            found[name] = subsets(values) if value.get("multiselect") else values
+            found.setdefault(name, subsets(values) if value.get("multiselect") else values)
     return found
+
+
+def asked(question: dict[str, Any], kind: str) -> bool:
+    """Tell whether a project of a kind is asked a question."""
+    when = str(question.get("when", True))
+    return str(jinja2.Template(when).render(kind=kind)) == "True"
 
 
 def subsets(values: list[str]) -> list[str]:
@@ -52,7 +64,7 @@ def subsets(values: list[str]) -> list[str]:
 
 def services(answers: Answers) -> list[str]:
     """Return the services that a row of answers chooses."""
-    chosen: list[str] = yaml.safe_load(answers["services"])
+    chosen: list[str] = yaml.safe_load(answers.get("services", "[]"))
     return chosen
 
 

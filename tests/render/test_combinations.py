@@ -1,9 +1,11 @@
 """Every combination of answers gives a project, with the files that belong to it, and clean.
 
-1152 at the time of writing. Tools look at one project for each file which none before had.
+1248 at the time of writing. Tools look at one project for each file which none before had.
 """
 
 import hashlib
+import itertools
+import math
 import re
 import shutil
 from pathlib import Path
@@ -13,11 +15,11 @@ import pytest
 import yaml
 
 from tests.render.combinations import ANSWERS_FILE, Renderer, every_row
-from tests.render.questions import TOOLS, Answers, check, choices
+from tests.render.questions import KINDS, TOOLS, Answers, asked, check, choices
 from tests.render.test_files import expected_files, files
 
 # Nothing but Copier reads them; that they parse and hold what they should is asked of each.
-NOT_CHECKED = ("LICENSE", "README.md", "pyproject.toml")
+NOT_CHECKED = ("LICENSE", "README.md", "docker/ruff.toml", "pyproject.toml")
 
 
 Rows = list[tuple[Answers, dict[str, str]]]
@@ -31,10 +33,12 @@ def rendered(renderer: Renderer) -> Rows:
 
 def test_every_combination_renders(rendered: Rows, questions: dict[str, dict[str, Any]]) -> None:
     """It has exactly its files, each of which parses and holds no rest of a template."""
-    count = 1
-    for name, offered in choices().items():
-        assert questions[name].get("when", True), "it is a question and not computed"
-        count *= len(offered)
+    count = 0
+    for kinds in KINDS:
+        offered = choices(kinds)
+        assert all(asked(questions[name], kind) for name in offered for kind in kinds)
+        count += math.prod(map(len, offered.values()))
+    assert {*itertools.chain(*KINDS)} == {*questions["kind"]["choices"].values()}
     assert len(rendered) == count + 1
     for answers, digests in rendered[1:]:
         assert {*digests, ANSWERS_FILE} == expected_files(answers)

@@ -72,7 +72,7 @@ def test_a_check_is_the_same_in_the_hooks_and_the_tests(tool: str) -> None:
 
 
 def test_what_mends_pyproject_toml_is_tested_in_a_version_that_the_session_installs() -> None:
-    noxfile = (TEMPLATE / "noxfile.py").read_text(encoding="utf-8")
+    noxfile = (TEMPLATE / "noxfile.py.jinja").read_text(encoding="utf-8")
     [wanted] = re.findall(r'"(tomlkit[^"]*)"', noxfile)
     [pin] = repository_pins()["tomlkit"]
     assert Requirement(wanted).specifier.contains(pin.removeprefix("=="))

@@ -12,6 +12,14 @@ import pytest
 from session import SessionError
 
 PYPROJECT = '[project]\nname = "left-pad"\n'
+# What tests read, as the program that splits facts writes it.
+FACTS = {"not-imported.json": "{}", "test-runs.json": "[]"}
+
+
+def write_facts(folder: str) -> None:
+    """Write them into a folder."""
+    for name, text in FACTS.items():
+        Path(folder, name).write_text(text)
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +81,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
         made.extend(["compose", name, *command] for command in commands)
 
     monkeypatch.setattr("compose.run", compose)
-    monkeypatch.setattr(engine, "ensure_lock", lambda: "{}")
+    monkeypatch.setattr(engine, "ensure_lock", lambda: FACTS)
     monkeypatch.setattr(engine, "check", lambda: None)
     monkeypatch.setattr(engine, "write_image_settings", lambda: None)
     engine.collect_paths.cache_clear()
@@ -239,6 +247,48 @@ def test_production_is_tested_before_it_has_its_tag_and_shares_services_with_the
     assert suite[2:] == ["run", "--rm", "left-pad-test", "pytest", "-q"]
 
 
+def test_production_runs_with_arguments_before_the_tests_do(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch, program: Callable[..., Path]
+) -> None:
+    """Options are those of its command, as in a shell."""
+    program("docker", {"image": json.dumps([{"Config": {"Cmd": ["left-pad"]}}])})
+    runs = [["--version"], ["sh", "-c", "exit 0"]]
+    monkeypatch.setitem(FACTS, "test-runs.json", json.dumps(runs))
+    engine.test()
+    production = ["run", "--rm", "left-pad-production"]
+    assert [x[2:] for x in commands[-3:]] == [
+        [*production, "left-pad", "--version"],
+        [*production, "sh", "-c", "exit 0"],
+        ["run", "--rm", "left-pad-test", "pytest"],
+    ]
+
+
+def without_package(project: Path) -> None:
+    """Make a project that has no package of its own."""
+    path = project / "pyproject.toml"
+    path.write_text(f"{path.read_text()}\n[tool.poetry]\npackage-mode = false\n")
+
+
+def test_a_program_from_the_index_is_run_and_has_no_tests(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    without_package(project)
+    monkeypatch.setitem(FACTS, "test-runs.json", '[["version"]]')
+    engine.test()
+    assert [x[2:] for x in commands[-1:]] == [["run", "--rm", "left-pad-production", "version"]]
+    assert not any("left-pad:test" in command for command in commands)
+    with pytest.raises(SessionError, match=r"^There are no tests to take options\. Run "):
+        engine.test("-q")
+
+
+def test_a_project_with_nothing_to_run_says_so(commands: Commands, project: Path) -> None:
+    without_package(project)
+    with pytest.raises(
+        SessionError, match=r'^docker_test has nothing to run\. Add runs = \[\["--ver'
+    ):
+        engine.test()
+
+
 @pytest.mark.parametrize("arguments", [[], ["nothing"], ["build"], ["run"], ["facts"], ["--help"]])
 def test_a_wrong_command_gets_the_list_of_commands(arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match=r"engine\.py push REPOSITORY:TAG"):
@@ -268,14 +318,14 @@ def test_the_lock_is_checked_once_for_all_stages_of_a_program(
     checked: list[str] = []
 
     def facts(folder: str) -> None:
-        Path(folder, "not-imported.json").write_text("{}")
+        write_facts(folder)
         Path(folder, "own-package.txt").write_text("other")
         checked.append(folder)
 
     monkeypatch.setattr(engine, "facts", facts)
     engine.ensure_lock.cache_clear()
     try:
-        assert engine.ensure_lock() == engine.ensure_lock() == "{}"
+        assert engine.ensure_lock() == engine.ensure_lock() == FACTS
         assert os.environ["OWN_PACKAGE"] == "other"
     finally:
         engine.ensure_lock.cache_clear()
@@ -290,7 +340,7 @@ def test_what_cannot_be_installed_for_development_stops_who_installs_it(
 
     def facts(folder: str) -> None:
         Path(folder).mkdir(exist_ok=True)
-        Path(folder, "not-imported.json").write_text("{}")
+        write_facts(folder)
         Path(folder, "own-package.txt").write_text("other")
         Path(folder, "development.json").write_text('{"refused": "It has no hash. Depend."}')
 
@@ -298,7 +348,7 @@ def test_what_cannot_be_installed_for_development_stops_who_installs_it(
     with pytest.raises(SystemExit, match=r"^It has no hash\. Depend\.$"):
         engine.main(command.replace("FOLDER", str(tmp_path / "facts")).split())
     engine.ensure_lock.cache_clear()
-    assert engine.ensure_lock() == "{}"
+    assert engine.ensure_lock() == FACTS
     engine.ensure_lock.cache_clear()
 
 
@@ -385,7 +435,7 @@ def test_paths_are_collected_where_the_lock_has_some(
     collected: list[str] = []
 
     def facts(folder: str) -> None:
-        Path(folder, "not-imported.json").write_text("{}")
+        write_facts(folder)
         Path(folder, "own-package.txt").write_text(own)
 
     monkeypatch.setattr(engine, "facts", facts)
@@ -410,7 +460,7 @@ def declared(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         texts = {
             "development.json": '{"refused": ""}',
             "image.json": '{"labels": {"a": "b"}}',
-            "not-imported.json": "{}",
+            **FACTS,
             "own-package.txt": "other",
         }
         for name, text in texts.items():
@@ -448,5 +498,5 @@ def test_what_is_declared_is_written_and_is_then_there(
     assert 'LABEL a="b"\nHEALTHCHECK NONE\nENTRYPOINT ["left-pad"]\n' in declared.read_text()
     engine.main(["check"])
     engine.ensure_lock.cache_clear()
-    assert engine.ensure_lock() == "{}"
+    assert engine.ensure_lock() == FACTS
     engine.ensure_lock.cache_clear()

@@ -30,11 +30,13 @@ TEMPLATE = REPOSITORY / "template"
 PROGRAMS = sorted((TEMPLATE / "docker").rglob("*.py"))
 # What is for work on Seedpod itself names the sessions of its own noxfile, too.
 OWN = {"CONTRIBUTING.md", "README.md", "docs/development.md"}
+# As the template makes it for a project with all sessions.
+NOXFILE = REPOSITORY / "example/noxfile.py"
 PAGES = [
     *(REPOSITORY / name for name in ("CONTRIBUTING.md", "README.md", "copier.yml")),
     *sorted((REPOSITORY / "docs").glob("*.md")),
-    TEMPLATE / "README.md.jinja",
-    TEMPLATE / "docker/README.md",
+    *TEMPLATE.glob("*README.md*"),
+    REPOSITORY / "example/docker/README.md",
 ]
 # https://docs.docker.com/reference/cli/docker/compose/, as far as it is advised.
 COMPOSE = {"down", "logs", "run", "up", "watch"}
@@ -69,7 +71,7 @@ def texts(path: Path) -> list[str]:
 
 def advised(pattern: str) -> Iterator[tuple[str, re.Match[str]]]:
     """Yield what messages and pages advise in a form, each with the name of its file."""
-    for path in (*PROGRAMS, TEMPLATE / "noxfile.py", *PAGES):
+    for path in (*PROGRAMS, NOXFILE, *PAGES):
         for text in texts(path):
             for found in re.finditer(pattern, text):
                 yield path.relative_to(REPOSITORY).as_posix(), found
@@ -77,7 +79,7 @@ def advised(pattern: str) -> Iterator[tuple[str, re.Match[str]]]:
 
 def session_functions() -> dict[str, ast.FunctionDef]:
     """Return the functions of a project's sessions by their names."""
-    tree = ast.parse((TEMPLATE / "noxfile.py").read_text(encoding="utf-8"))
+    tree = ast.parse((NOXFILE).read_text(encoding="utf-8"))
     return {
         node.name: node
         for node in tree.body

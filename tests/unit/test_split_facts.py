@@ -35,11 +35,16 @@ FILES = {
     "step.json",
     "system.json",
     "test-programs.json",
+    "test-runs.json",
+    "trim.json",
     "wheel-settings.json",
 }
 # Sessions read these; nothing in an image does.
 REQUIREMENTS, OWN = "requirements-development.txt", "requirements-own.txt"
-ON_THE_HOST = {"image.json", "not-imported.json", "own-package.txt", REQUIREMENTS, OWN}
+ON_THE_HOST = {
+    *("image.json", "not-imported.json", "own-package.txt", "test-runs.json"),
+    *(REQUIREMENTS, OWN),
+}
 
 Split = Callable[[Path], dict[str, str]]
 
@@ -277,7 +282,8 @@ def test_what_to_compile_is_a_fact_of_its_own(split: Split, project: Path) -> No
         ),
         (
             "[tool.seedpod]\ngroups = ['docs']",
-            "[tool.seedpod] has no use for 'groups'. It takes extras, image, size, test, wheels.",
+            "[tool.seedpod] has no use for 'groups'. "
+            "It takes extras, image, size, test, trim, wheels.",
         ),
         (
             "[tool.seedpod.test]\nprograms = 'sh'",
@@ -384,6 +390,7 @@ def test_a_folder_is_built_for_those_who_need_it(
 ) -> None:
     """Sessions install it as they install the project, so that edits are seen at once."""
     relocate(project, name, "directory", "../our libs/ü")
+    edit(project, "package-mode = false", "")
     files = split(project)
     assert files["own-package.txt"] == "paths"
     folders = json.loads(files["folders.json"])
@@ -398,10 +405,20 @@ def test_a_folder_is_built_for_those_who_need_it(
     assert f"{name}==" not in files[REQUIREMENTS]
 
 
+def test_a_folder_that_nothing_would_install_is_refused(split: Split, project: Path) -> None:
+    """Folders are installed with the project's own package, and here is none."""
+    relocate(project, "click", "directory", "../our libs/click")
+    with pytest.raises(
+        SystemExit, match=r"our libs/click is a path dependency on a folder, .* Name a "
+    ):
+        split(project)
+
+
 def test_a_folder_for_another_platform_is_installed_there_alone(
     split: Split, project: Path
 ) -> None:
     relocate(project, "colorama", "directory", "../colours")
+    edit(project, "package-mode = false", "")
     [_, line] = split(project)[OWN].splitlines()
     assert line.startswith(f"colorama @ {(project.parent / 'colours').as_uri()} ; ")
     assert "indows" in line or "win32" in line

@@ -77,7 +77,7 @@ def checkout(
     isolated(monkeypatch)
     folder = tmp_path / "checkout"
     subprocess.run(["git", "clone", "--quiet", str(template), str(folder)], check=True)
-    edited = folder / "template/.gitignore"
+    edited = folder / "template/.gitignore.jinja"
     edited.write_text(edited.read_text() + "edited\n")
     (folder / "template/untracked").touch()
     monkeypatch.setattr(project, "REPOSITORY", folder)

@@ -11,7 +11,7 @@ CAUSES = (
     # What a program of this folder reports, behind BuildKit's time stamp, has both sentences.
     (
         r"^(?:#\d+ )?[\d.]+ "
-        r"((?:Files|Index|Interpreter|Package|Settings|Step|System packages|Wheels): "
+        r"((?:Files|Index|Interpreter|Package|Settings|Step|System packages|Trim|Wheels): "
         r".+[.:] [A-Z].+)$",
         "{}",
         "",

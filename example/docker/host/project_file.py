@@ -34,6 +34,13 @@ def name(pyproject: dict[str, Any]) -> str:
     return str(_table(pyproject)["name"])
 
 
+def has_package(pyproject: dict[str, Any]) -> bool:
+    """Tell whether the project is a package itself, unless Poetry's package-mode says it is not."""
+    tools = pyproject.get("tool")
+    poetry = tools.get("poetry") if isinstance(tools, dict) else None
+    return not (isinstance(poetry, dict) and poetry.get("package-mode") is False)
+
+
 def setting(name: str) -> Any:
     """Return what [tool.seedpod] has by a name; an empty table without it."""
     tools = read().get("tool")

@@ -23,7 +23,7 @@ import engine
 import project_file
 import settings
 from layers import MOST_IMAGES, Image, Layer, SizeError, keep, measure, recall
-from session import docker, ended_by_errors, read_json, read_text, write_text
+from session import docker, ended_by_errors, read_json, write_text
 
 BASE = "base"
 REPORT = Path("build/sizes.json")
@@ -154,6 +154,19 @@ def print_largest(title: str, sizes: Iterable[tuple[str, int]]) -> None:
         print_table([[f"  {name}", show_size(size)] for size, name in largest])
 
 
+def print_trimmed(report: dict[str, Any]) -> None:
+    """Print what each rule of [tool.seedpod.trim] has saved, in the order in which they count."""
+    rows = [
+        [f"  {rule}", show_size(found["saved"]), f"{found['files']} files"]
+        for rule, found in report.get("rules", {}).items()
+    ]
+    if rows:
+        print(
+            f"\ntrimmed, and all {report['imported']} modules that could be imported still can be"
+        )
+        print_table(rows)
+
+
 def growth(stage: Stage, before: Stage | None) -> list[tuple[str, int]]:
     """Return by how many bytes which distribution grew since the measurement ``before``."""
     if before is None:
@@ -177,11 +190,9 @@ def budgets_of_stages() -> dict[str, int]:
 def build_stages() -> dict[str, str]:
     """Build the stages to measure, and return the names of their images; raises SizeError."""
     stages = (BASE, *(budgets_of_stages() or ("production",)))
-    file = Path("Dockerfile")
-    dockerfile = read_text(file) if file.exists() else ""
-    known = re.findall(r"^FROM .+\sAS\s+(\S+)", dockerfile, flags=re.MULTILINE | re.IGNORECASE)
+    known = engine.stages()
     for stage in stages:
-        if dockerfile and stage not in known:
+        if known and stage not in known:
             raise SizeError(
                 f"[tool.seedpod.size] names {stage!r}, which is no stage of the Dockerfile. "
                 "Name one, like production, or remove it."
@@ -191,8 +202,11 @@ def build_stages() -> dict[str, str]:
     return {stage: f"{engine.name()}:{stage}" for stage in stages}
 
 
-def run(images: dict[str, str]) -> bool:
-    """Measure and report ``images`` by stage; return whether all are within budget."""
+def run(images: dict[str, str], trimmed: dict[str, Any]) -> bool:
+    """Measure and report ``images`` by stage; return whether all are within budget.
+
+    In: what docker/image/trim_environment.py reported of them, empty if nothing was trimmed.
+    """
     budgets = budgets_of_stages()
     report = read_json(REPORT)
     before = earlier(report)
@@ -204,6 +218,7 @@ def run(images: dict[str, str]) -> bool:
             stage.distributions = distributions(image, found)
         stages[name] = stage
     print_stages(stages, before)
+    print_trimmed(trimmed)
     if report.keys() - before.keys():
         print(f"\n{REPORT} is of an earlier version, which measured otherwise: no change is shown.")
     for name, stage in stages.items():
@@ -225,14 +240,16 @@ def main() -> None:
     images = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
     if images and (BASE not in images or not all(images.values())):
         sys.exit("Usage: nox -s docker_size")
-    report = io.StringIO()
+    report, trimmed = io.StringIO(), {}
     with ended_by_errors():
         if not images:
             settings.apply()
             images = build_stages()
+            if project_file.setting("trim"):
+                trimmed = engine.exported("trim-report", "trim.json")
         try:
             with redirect_stdout(report):
-                within = run(images)
+                within = run(images, trimmed)
         finally:
             print(report.getvalue(), end="")
         # For pipelines, whose log has the builds before it.

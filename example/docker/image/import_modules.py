@@ -69,7 +69,7 @@ def missing(name: str, module: Path) -> Iterator[tuple[str, int]]:
     waiting: list[ast.AST] = [ast.parse(module.read_bytes())]
     while waiting:
         node = waiting.pop()
-        if _is_prepared(node):
+        if is_prepared(node):
             continue
         waiting += ast.iter_child_nodes(node)
         match node:
@@ -94,7 +94,8 @@ def _is_there(name: str) -> bool:
         return True
 
 
-def _is_prepared(node: ast.AST) -> bool:
+def is_prepared(node: ast.AST) -> bool:
+    """Tell whether what a statement imports may be absent."""
     match node:
         case ast.If(test=test):
             return CONDITION.search(ast.unparse(test)) is not None

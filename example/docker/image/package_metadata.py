@@ -100,6 +100,17 @@ def is_simple(pyproject: dict[str, Any]) -> bool:
     )
 
 
+def check_folders(pyproject: dict[str, Any], folders: list[str]) -> None:
+    """Raise PackageError for path dependencies on folders if nothing would install them."""
+    poetry = pyproject.get("tool", {}).get("poetry", {})
+    if folders and poetry.get("package-mode") is False:
+        raise PackageError(
+            f"{folders[0]} is a path dependency on a folder, which is installed with the project's "
+            "own package, and package-mode = false says that there is none. Name a wheel of it, "
+            "or take it from Git or an index."
+        )
+
+
 def name(pyproject: dict[str, Any]) -> str:
     """Return the project's name, which Poetry 1 had in a table of its own; raises PackageError."""
     poetry = pyproject.get("tool", {}).get("poetry", {})

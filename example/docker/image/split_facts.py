@@ -4,13 +4,13 @@
 
 A build step is repeated when a file that it reads changes, so every file has one fact: main.json
 and development.json (the locked packages to install, without and with the development groups),
-system.json (the system packages), wheel-settings.json ([tool.seedpod.wheels]), test-programs.json
-and not-imported.json ([tool.seedpod.test]), image.json, data.json and step.json
-([tool.seedpod.image], and what stages read of it), folders.json (path dependencies on folders), and
-pyproject.toml (what building the project's wheel needs). On the host, it checks all of that before
-anything is built; own-package.txt tells which way the project's own
-package is built, and sessions install requirements-development.txt, then requirements-own.txt,
-which has no hashes.
+system.json (the system packages), wheel-settings.json ([tool.seedpod.wheels]), trim.json
+([tool.seedpod.trim]), test-programs.json, test-runs.json and not-imported.json
+([tool.seedpod.test]), image.json, data.json and step.json ([tool.seedpod.image], and what stages
+read of it), folders.json (path dependencies on folders), and pyproject.toml (what building the
+project's wheel needs). On the host, it checks all of that before anything is built; own-package.txt
+tells which way the project's own package is built, and sessions install
+requirements-development.txt, then requirements-own.txt, which has no hashes.
 """
 
 import json
@@ -43,6 +43,7 @@ def facts(project: Path) -> dict[str, str]:
     except poetry_lock.LockError as error:
         # Main alone decides about production; who installs development says it.
         development = replace(main, refused=str(error))
+    package_metadata.check_folders(pyproject, [x.path for x in development.folders])
     image = project_settings.image_settings(pyproject)
     own = [f"-e {_address(project, '.')}"]
     everywhere = ("", poetry_lock.python_marker(lock.python_versions))
@@ -68,11 +69,13 @@ def facts(project: Path) -> dict[str, str]:
         "folders.json": json.dumps(_folders(main, development)),
         "system.json": json.dumps(declaration.facts(declaration.load(pyproject)), sort_keys=True),
         "wheel-settings.json": json.dumps(project_settings.wheel_settings(pyproject)),
+        "trim.json": json.dumps(project_settings.trim(pyproject), sort_keys=True),
         "test-programs.json": json.dumps(project_settings.test_programs(pyproject)),
         "own-package.txt": _own_package(pyproject, development),
         "image.json": json.dumps(image, sort_keys=True),
         "data.json": json.dumps(image.get("data", [])),
         "step.json": json.dumps({key: image[key] for key in STEP if key in image}, sort_keys=True),
+        "test-runs.json": json.dumps(project_settings.test_runs(pyproject)),
         "not-imported.json": json.dumps(project_settings.not_imported(pyproject)),
         "pyproject.toml": package_metadata.build_part(pyproject),
     }

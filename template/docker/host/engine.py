@@ -4,7 +4,7 @@
     python docker/host/engine.py facts FOLDER            write what the stages read of the lock
     python docker/host/engine.py build STAGE [OPTION …]  build and tag a stage (of docker build)
     python docker/host/engine.py run STAGE [ARGUMENT …]  build a stage, run it with its services
-    python docker/host/engine.py test [OPTION …]         import all modules, then run the tests
+    python docker/host/engine.py test [OPTION …]         run production and the tests (of pytest)
     python docker/host/engine.py develop COMMAND …       run a command in the development container
     python docker/host/engine.py up [COMMAND …]          any compose command, "up" if none is named
     python docker/host/engine.py lock [ARGUMENT …]       write poetry.lock (packages or options)
@@ -35,11 +35,12 @@ import image_settings
 import project_file
 import push
 import settings
-from session import SessionError, ended_by_errors, read_json
+from session import SessionError, ended_by_errors, read_json, read_text
 
 IMAGE = Path(__file__).parent.parent / "image"
 SPLIT_FACTS, IMPORT_MODULES = IMAGE / "split_facts.py", IMAGE / "import_modules.py"
 PATH_DEPENDENCIES = IMAGE / "path_dependencies.py"
+TESTS_READ = ("not-imported.json", "test-runs.json")
 # The tag of production while it is tested: what was shipped last keeps its own.
 CANDIDATE = "candidate"
 LOOK_UP_SECONDS = 300
@@ -112,10 +113,10 @@ def write_image_settings() -> None:
 
 # Once is enough for all stages that a program builds.
 @functools.cache
-def ensure_lock() -> str:
+def ensure_lock() -> dict[str, str]:
     """End the program if the lock does not fit pyproject.toml; make one if there is none.
 
-    Out: the modules that production need not import, as JSON.
+    Out: what tests read, as JSON, by the names of the files of docker/image/split_facts.py.
     """
     with tempfile.TemporaryDirectory() as folder:
         facts(folder)
@@ -125,7 +126,7 @@ def ensure_lock() -> str:
         os.environ["OWN_PACKAGE"] = own
         if own == "paths":
             collect_paths()
-        return Path(folder, "not-imported.json").read_text(encoding="utf-8")
+        return {file: Path(folder, file).read_text(encoding="utf-8") for file in TESTS_READ}
 
 
 @functools.cache
@@ -142,6 +143,12 @@ def collect_paths() -> None:
         sys.exit(done.returncode)
     if done.stdout:
         os.environ.update(LOCAL_CONTEXT=folder, PROJECT_FOLDER=done.stdout.strip())
+
+
+def stages() -> list[str]:
+    """Return the names of the stages of the Dockerfile, none if there is no such file."""
+    text = read_text(image_settings.DOCKERFILE) if image_settings.DOCKERFILE.exists() else ""
+    return re.findall(r"^FROM .+\sAS\s+(\S+)", text, flags=re.MULTILINE | re.IGNORECASE)
 
 
 def build_command(stage: str, *options: str) -> list[str]:
@@ -215,14 +222,18 @@ def exported(stage: str, file: str, *options: str) -> dict[str, Any]:
 def run(stage: str, *arguments: str) -> None:
     """Build a stage and run it with services of its own, which are removed in the end."""
     build(stage)
-    if arguments and arguments[0].startswith("-"):
-        # Options are the server's, whose image has a command and no entry point.
-        shown = client.output(("docker", "image", "inspect", f"{name()}:{stage}"))
-        config = json.loads(shown)[0]["Config"]
-        command = () if config.get("Entrypoint") else config.get("Cmd") or ()
-        arguments = (*command, *arguments)
-    command = ("run", "--rm", "--service-ports", f"{name()}-{stage}", *arguments)
+    words = with_command(f"{name()}:{stage}", *arguments)
+    command = ("run", "--rm", "--service-ports", f"{name()}-{stage}", *words)
     compose.run(command, name=own_name(stage))
+
+
+def with_command(image: str, *arguments: str) -> tuple[str, ...]:
+    """Return arguments for an image; before options its command, if it has no entry point."""
+    if not arguments or not arguments[0].startswith("-"):
+        return arguments
+    config = json.loads(client.output(("docker", "image", "inspect", image)))[0]["Config"]
+    command = () if config.get("Entrypoint") else config.get("Cmd") or ()
+    return (*command, *arguments)
 
 
 def own_name(stage: str) -> str:
@@ -231,21 +242,34 @@ def own_name(stage: str) -> str:
 
 
 def test(*options: str) -> None:
-    """Import every module in production itself, then run the tests on top of it.
+    """Import every module in production itself and run it, then run the tests on top of it.
 
-    The second image has the same layers below those with what only tests need, which could hide
-    that production lacks something.
+    The image of the tests has the same layers below those with what only tests need, which could
+    hide that production lacks something. A program from the index has no modules and no tests of
+    its own. Raises SessionError if there is nothing to run.
     """
-    exceptions = ensure_lock()
+    facts, is_package = ensure_lock(), project_file.has_package(project_file.read())
+    runs: list[list[str]] = json.loads(facts["test-runs.json"])
+    has_tests = is_package or "test" in stages()
+    if options and not has_tests:
+        raise SessionError("There are no tests to take options. Run nox -s docker_run -- OPTIONS")
     build("production", tag=CANDIDATE)
-    build("test")
     os.environ["CANDIDATE_TAG"] = CANDIDATE
-    program = ("-P", "-c", IMPORT_MODULES.read_text(encoding="utf-8"), name(), exceptions)
-    compose.run(
-        ("run", "--rm", "--entrypoint=python3", f"{name()}-production", *program),
-        ("run", "--rm", f"{name()}-test", "pytest", *options),
-        name=own_name("test"),
-    )
+    commands: list[Sequence[str]] = []
+    if is_package:
+        text = IMPORT_MODULES.read_text(encoding="utf-8")
+        program = ("-P", "-c", text, name(), facts["not-imported.json"])
+        commands.append(("run", "--rm", "--entrypoint=python3", f"{name()}-production", *program))
+    for arguments in runs:
+        words = with_command(f"{name()}:{CANDIDATE}", *arguments)
+        commands.append(("run", "--rm", f"{name()}-production", *words))
+    if has_tests:
+        build("test")
+        commands.append(("run", "--rm", f"{name()}-test", "pytest", *options))
+    if not commands:
+        remedy = 'Add runs = [["--version"]] to [tool.seedpod.test]'
+        raise SessionError(f"docker_test has nothing to run. {remedy}")
+    compose.run(*commands, name=own_name("test"))
 
 
 def develop(*command: str) -> None:

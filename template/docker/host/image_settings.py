@@ -17,6 +17,10 @@ ANSWERS = Path(".copier-answers.yml")
 BEGIN, END = "# [tool.seedpod.image]: ", "# End of [tool.seedpod.image]."
 BLOCK = re.compile(f"^({re.escape(BEGIN)}.*\n)(?:.*\n)*?({re.escape(END)})$", re.MULTILINE)
 PORT = 8000
+# docker/bin/init.py
+INIT = "init"
+# Where the folder with notebooks is mounted beside those for data.
+WORK = "x-work: &work"
 HEALTH = (
     'HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python3", "-c", \\\n'
     r"""    "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open("""
@@ -44,29 +48,43 @@ def dockerfile_lines(settings: dict[str, Any], name: str, *, is_web: bool) -> It
         yield HEALTH % (port or PORT, health)
     else:
         yield "HEALTHCHECK NONE"
-    # A server is one of several processes that an image is good for, as its arguments say. A base
-    # image may have an entry point, which would take them.
-    if port:
+    # A server is one of several processes that an image is good for, as its arguments say; those of
+    # a program from the index are its own. A base image may have an entry point, which would take
+    # them.
+    command = settings.get("command", [name])
+    if port and command[0] != INIT:
         yield "ENTRYPOINT []"
-    instruction = "CMD" if port else "ENTRYPOINT"
-    yield f"{instruction} {json.dumps(settings.get('command', [name]), ensure_ascii=False)}"
+    instruction = "CMD" if port and command[0] != INIT else "ENTRYPOINT"
+    yield f"{instruction} {json.dumps(command, ensure_ascii=False)}"
 
 
-def compose_lines(settings: dict[str, Any], *, is_web: bool) -> Iterator[str]:
-    """Yield what compose's file has of it: the port, and folders for data."""
+def compose_lines(
+    settings: dict[str, Any], *, is_web: bool, has_work: bool = False
+) -> Iterator[str]:
+    """Yield what compose's file has of it: the port, folders for data, that of notebooks."""
     port = settings.get("port", PORT if is_web else None)
+    if has_work:
+        # A server of notebooks prints the address that it has in the container.
+        yield f"x-port: &port ${{PORT:-{port or PORT}}}"
     yield f"x-ports: &ports{'' if port else ' []'}"
     if port:
         yield "  - host_ip: 127.0.0.1"
-        yield f"    published: ${{PORT:-{PORT}}}"
-        yield f"    target: {port}"
+        yield f"    published: {'*port' if has_work else f'${{PORT:-{PORT}}}'}"
+        yield f"    target: {'*port' if has_work else port}"
     # /tmp is in memory anyway.
     folders = [x for x in dict.fromkeys(settings.get("data", [])) if x != "/tmp"]
     yield f"x-data: &data{'' if folders else ' []'}"
+    mounts = []
     for folder in folders:
-        yield "  - type: tmpfs"
+        mounts.append("  - type: tmpfs")
         # Compose reads a dollar as the beginning of a variable's name.
-        yield f"    target: {json.dumps(folder, ensure_ascii=False).replace('$', '$$')}"
+        quoted = json.dumps(folder, ensure_ascii=False).replace("$", "$$")
+        mounts.append(f"    target: {quoted}")
+    yield from mounts
+    if has_work:
+        yield WORK
+        yield from ("  - type: bind", "    source: ./notebooks", "    target: /work")
+        yield from mounts
 
 
 def _quoted(text: str) -> str:
@@ -85,12 +103,12 @@ def rewritten(settings: dict[str, Any], name: str) -> dict[Path, str]:
     is_web = _is_web(texts.get(COMPOSE, ""))
     found = {}
     for path, old in texts.items():
+        plain = old.replace("\r\n", "\n")
         lines = (
-            compose_lines(settings, is_web=is_web)
+            compose_lines(settings, is_web=is_web, has_work=f"\n{WORK}\n" in plain)
             if path == COMPOSE
             else dockerfile_lines(settings, name, is_web=is_web)
         )
-        plain = old.replace("\r\n", "\n")
         new, count = BLOCK.subn(_between(lines), plain)
         # Before these lines it was the last one: what is left of it would win, or take CMD away.
         last = plain.partition("\nFROM shipped AS production\n")[2].partition("\nFROM ")[0]

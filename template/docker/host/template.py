@@ -133,7 +133,7 @@ def merged(name: str, own: str, old: str, new: str) -> Iterator[str]:
 
 def unit(name: str) -> str:
     """Return what changes together: the files of the example, which fit each other, or one file."""
-    return "example" if name.startswith(("src/", "tests/")) else name
+    return "example" if name.startswith(("notebooks/", "rootfs/", "src/", "tests/")) else name
 
 
 def files(copy: Path) -> dict[str, Path]:

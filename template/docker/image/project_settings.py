@@ -7,8 +7,9 @@ from typing import Any
 from errors import BuildError
 
 # size is read by docker/host/sizes.py.
-TABLES = ("extras", "image", "size", "test", "wheels")
-TEST = ("not-imported", "programs")
+TABLES = ("extras", "image", "size", "test", "trim", "wheels")
+TEST = ("not-imported", "programs", "runs")
+TRIM = ("duplicates", "exclude", "sources", "symbols", "tests")
 WHEELS = ("build-first", "no-binary", "no-build-isolation")
 
 
@@ -38,6 +39,17 @@ def wheel_settings(pyproject: dict[str, Any]) -> dict[str, list[str]]:
     return {name: _names(table, "wheels", name, "lxml") for name in WHEELS}
 
 
+def trim(pyproject: dict[str, Any]) -> dict[str, Any]:
+    """Return what the environment is shipped without, the rules that are set; SettingError."""
+    table = _table(pyproject, "trim", TRIM)
+    for key, value in table.items():
+        if key != "exclude" and not isinstance(value, bool):
+            raise SettingError(f"{key} in [tool.seedpod.trim] is {value!r}. Write true or false.")
+    patterns = _names(table, "trim", "exclude", "babel/locale-data/*")
+    chosen = {key: value for key, value in table.items() if value and key != "exclude"}
+    return {**chosen, "exclude": patterns} if patterns else chosen
+
+
 def test_programs(pyproject: dict[str, Any]) -> list[str]:
     """Return the programs of the base image that the tests call; raises SettingError."""
     return _names(_table(pyproject, "test", TEST), "test", "programs", "sh")
@@ -52,6 +64,17 @@ def not_imported(pyproject: dict[str, Any]) -> dict[str, str]:
             'Write modules with a reason for each, like { "shop.windows" = "Windows only" }.'
         )
     return table
+
+
+def test_runs(pyproject: dict[str, Any]) -> list[list[str]]:
+    """Return the lists of arguments with which docker_test runs production; raises SettingError."""
+    runs = _table(pyproject, "test", TEST).get("runs", [])
+    if not isinstance(runs, list) or not all(map(_are(WORD), runs)):
+        raise SettingError(
+            f"runs in [tool.seedpod.test] is {runs!r}. "
+            'Write lists of arguments like [["--version"], ["check", "--help"]].'
+        )
+    return runs
 
 
 def image_settings(pyproject: dict[str, Any]) -> dict[str, Any]:
