@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
+from tests.render.questions import APPLICATIONS, asked
 from tests.update.history import FIRST, PRESENT, History, conflicts, differing, files, owned
 
 # Answers that exist in every version.
@@ -41,10 +42,11 @@ def label(answers: dict[str, str]) -> str:
 
 
 def test_each_question_is_answered_otherwise_in_some_test() -> None:
+    """That applications are asked; there was no other kind before."""
     configuration = yaml.safe_load((REPOSITORY / "copier.yml").read_text(encoding="utf-8"))
-    asked = {name for name, value in configuration.items() if not name.startswith("_")}
-    computed = {name for name in asked if configuration[name].get("when") is False}
-    assert ALL_CHANGES.keys() == asked - computed
+    questions = {name: value for name, value in configuration.items() if name[0] != "_"}
+    known = {name for name, value in questions.items() if asked(value, APPLICATIONS[0])}
+    assert ALL_CHANGES.keys() == known
 
 
 @pytest.fixture(scope="session", params=ROWS, ids=label)
@@ -133,8 +135,13 @@ def test_all_answers_can_change_at_once(history: History, version: str, tmp_path
     assert differing(project, history.original(PRESENT, **ALL_CHANGES)) == set()
 
 
-def test_an_answer_can_change_without_a_newer_version(history: History, tmp_path: Path) -> None:
-    project = history.project(tmp_path, PRESENT)
+@pytest.mark.parametrize(
+    "answers", [{}, {"kind": "tool", "distribution": "httpie"}, {"kind": "notebook"}], ids=label
+)
+def test_an_answer_can_change_without_a_newer_version(
+    history: History, tmp_path: Path, answers: dict[str, str]
+) -> None:
+    project = history.project(tmp_path, PRESENT, **answers)
     history.update(project, runtime="full")
-    different = differing(project, history.original(PRESENT, runtime="full"))
+    different = differing(project, history.original(PRESENT, **answers, runtime="full"))
     assert different == owned(different)
