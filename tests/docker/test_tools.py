@@ -207,16 +207,21 @@ def test_jobs_of_a_pipeline_find_a_shell_if_one_is_declared(
     line = ("-c", "ruff check --no-cache . || echo found")
     assert project.run("docker", "run", *shell, image(project), *line).returncode == 127
     with_dash = '[tool.sys.debian13.dependencies]\ndash = { version = "*", dlopen = true }'
-    for edit, options in (("[tool.sys]", ()), ("", ("--build-arg=RUNTIME=full",))):
-        if edit:
-            project.edit("pyproject.toml", edit, with_dash)
-        project.session("docker_prod", *options)
-        if edit:
-            project.session("sys_check")
-            project.edit("pyproject.toml", with_dash, edit)
-        shown = project.docker("run", *shell, image(project), *line)
-        assert "F401" in shown
-        assert shown.endswith("found")
+    shown = []
+    try:
+        project.edit("pyproject.toml", "[tool.sys]", with_dash)
+        project.session("docker_prod")
+        project.session("sys_check")
+        shown.append(project.docker("run", *shell, image(project), *line))
+        project.edit("pyproject.toml", with_dash, "[tool.sys]")
+        project.session("docker_prod", "--build-arg=RUNTIME=full")
+        shown.append(project.docker("run", *shell, image(project), *line))
+    finally:
+        # Other tests have the one without a shell.
+        project.session("docker_prod")
+    for text in shown:
+        assert "F401" in text
+        assert text.endswith("found")
 
 
 def test_a_command_that_is_not_there_is_named_with_those_that_are(
