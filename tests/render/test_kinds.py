@@ -11,7 +11,15 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.conftest import Copy
-from tests.render.questions import Answers, choices, label, load_compose, pairwise
+from tests.render.questions import (
+    APPLICATIONS,
+    KINDS,
+    Answers,
+    choices,
+    label,
+    load_compose,
+    pairwise,
+)
 from tests.render.test_answers import refusal
 from tests.render.test_combinations import test_copier_makes_the_same
 from tests.render.test_files import (
@@ -55,8 +63,7 @@ __all__ = [
     "test_wheels_made_here_reach_a_build_and_no_repository",
 ]
 
-OTHERS = (("tool",), ("notebook",))
-ROWS = [row for kinds in OTHERS for row in pairwise(choices(kinds))]
+ROWS = [row for kinds in KINDS if kinds != APPLICATIONS for row in pairwise(choices(kinds))]
 
 
 @pytest.fixture(scope="session", params=ROWS, ids=label)

@@ -27,6 +27,7 @@ import elf_segments
 import imported_names
 import prove_imports
 from errors import BuildError, ended_by_errors
+from import_modules import is_within
 
 TESTS = ("test", "tests")
 TESTS_WORD = re.compile(rb"\btests?\b")
@@ -201,7 +202,7 @@ def tests(environment: Environment) -> int:
     named = {*environment.entry_points()}
     needed, read = set[str](), set[tuple[str, Path]]()
     while True:
-        needed |= {x for x in folders.values() if any(_is_within(name, x) for name in named)}
+        needed |= {x for x in folders.values() if any(is_within(name, [x]) for name in named)}
         # What the tests that are needed import, is needed, too.
         unread = [x for x, outer in around.items() if outer <= needed and x not in read]
         if not unread:
@@ -218,10 +219,6 @@ def _imported(name: str, module: Path) -> set[str]:
         return set()
     found = (x for x, _ in imported_names.names(module, name))
     return {x for x in found if not {*TESTS}.isdisjoint(x.split("."))}
-
-
-def _is_within(name: str, package: str) -> bool:
-    return name == package or name.startswith(f"{package}.")
 
 
 def sources(environment: Environment) -> int:
@@ -262,24 +259,21 @@ def duplicates(environment: Environment) -> int:
     return count
 
 
-RULES: dict[str, Callable[[Environment], int]] = {
-    "tests": tests,
-    "sources": sources,
-    "symbols": symbols,
-    "duplicates": duplicates,
-}
-
-
 def trim(environment: Environment, settings: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Follow the rules that are set; return what each one changed and saved, in bytes."""
-    chosen = {name: rule for name, rule in RULES.items() if settings.get(name)}
-    if patterns := settings.get("exclude"):
-        # What tests alone import may be left out, and a file of two that are the same.
-        first = {name: chosen.pop(name) for name in ("tests",) if name in chosen}
-        chosen = {**first, "exclude": lambda x: exclude(x, patterns), **chosen}
+    # What tests alone import may be left out by a pattern, and so may one of two files alike.
+    rules: dict[str, Callable[[Environment], int]] = {
+        "tests": tests,
+        "exclude": lambda x: exclude(x, settings["exclude"]),
+        "sources": sources,
+        "symbols": symbols,
+        "duplicates": duplicates,
+    }
     report = {}
     size = environment.size()
-    for name, rule in chosen.items():
+    for name, rule in rules.items():
+        if not settings.get(name):
+            continue
         count = rule(environment)
         before, size = size, environment.size()
         report[name] = {"files": count, "saved": before - size}

@@ -50,9 +50,11 @@ def wait(child: int, handled: set[int]) -> int:
     """Pass signals on until the command has ended, and return its exit status."""
     while True:
         number = signal.sigwait(handled)
+        if number in TERMINAL:
+            continue
         if number != signal.SIGCHLD:
             with suppress(ProcessLookupError):
-                os.kill(child, number if number not in TERMINAL else 0)
+                os.kill(child, number)
             continue
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:

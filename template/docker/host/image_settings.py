@@ -52,9 +52,10 @@ def dockerfile_lines(settings: dict[str, Any], name: str, *, is_web: bool) -> It
     # a program from the index are its own. A base image may have an entry point, which would take
     # them.
     command = settings.get("command", [name])
-    if port and command[0] != INIT:
+    takes_others = port and command[0] != INIT
+    if takes_others:
         yield "ENTRYPOINT []"
-    instruction = "CMD" if port and command[0] != INIT else "ENTRYPOINT"
+    instruction = "CMD" if takes_others else "ENTRYPOINT"
     yield f"{instruction} {json.dumps(command, ensure_ascii=False)}"
 
 

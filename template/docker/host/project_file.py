@@ -36,8 +36,7 @@ def name(pyproject: dict[str, Any]) -> str:
 
 def has_package(pyproject: dict[str, Any]) -> bool:
     """Tell whether the project is a package itself, unless Poetry's package-mode says it is not."""
-    tools = pyproject.get("tool")
-    poetry = tools.get("poetry") if isinstance(tools, dict) else None
+    poetry = _poetry(pyproject)
     return not (isinstance(poetry, dict) and poetry.get("package-mode") is False)
 
 
@@ -83,6 +82,11 @@ def reuse(environment: Path, version: str | None) -> bool | None:
 
 def _table(pyproject: dict[str, Any]) -> dict[str, Any]:
     """Return the table that names the project: Poetry 1 had one of its own."""
-    project, tools = pyproject.get("project"), pyproject.get("tool")
-    poetry = tools.get("poetry") if isinstance(tools, dict) else None
-    return next((table for table in (project, poetry) if isinstance(table, dict)), {})
+    tables = (pyproject.get("project"), _poetry(pyproject))
+    return next((table for table in tables if isinstance(table, dict)), {})
+
+
+def _poetry(pyproject: dict[str, Any]) -> Any:
+    """Return what [tool.poetry] is, None without it."""
+    tools = pyproject.get("tool")
+    return tools.get("poetry") if isinstance(tools, dict) else None
