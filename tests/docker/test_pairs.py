@@ -4,8 +4,8 @@ import tomllib
 from collections.abc import Callable
 from itertools import combinations
 
+import figures
 import pytest
-import sizes
 
 from support import images
 from support.images import Layout, bases
@@ -60,7 +60,7 @@ def test_an_image_of_each_pair_runs(
     project: Made = make(LAYOUTS[row["base"]], row["python_version"], **row)
     project.session("docker_prod")
     pyproject = tomllib.loads((project.folder / "pyproject.toml").read_text(encoding="utf-8"))
-    budget = sizes.parse_size(pyproject["tool"]["seedpod"]["size"]["production"])
+    budget = figures.parse_size(pyproject["tool"]["seedpod"]["size"]["production"], "here")
     [measured] = measure(project, f"{project.name}:production")
     print(f"{label(row)}: {measured.size / 1e6:.1f} of {budget / 1e6:.0f} MB")
     # A whole base image is as large as the stand-in for it happens to be.

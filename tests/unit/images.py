@@ -19,18 +19,22 @@ with (folder / "calls").open("a") as calls:
     calls.write(arguments[0] + "\\n")
 images = json.loads((folder / "images.json").read_text())
 if arguments[:2] == ["image", "inspect"]:
-    names = arguments[4:]
+    names = arguments[2:]
 else:
     names = [next((word for word in arguments if word in images), "")]
+inspected = []
 for name in names:
     if name not in images or arguments[0] in images[name]["fails"]:
         sys.exit("Error (from a mock of docker): No such image")
     if arguments[0] == "image":
-        print(json.dumps({{"id": images[name]["id"], "digests": images[name]["digests"]}}))
+        layers = images[name]["digests"]
+        inspected.append({{"Id": images[name]["id"], "RootFS": {{"Layers": layers}}}})
     elif arguments[0] == "run":
         print(json.dumps(images[name]["distributions"]))
     elif arguments[0] == "save":
         shutil.copyfileobj(open(folder / images[name]["archive"], "rb"), sys.stdout.buffer)
+if inspected:
+    print(json.dumps(inspected))
 """
 Entry = bytes | tarfile.TarInfo
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import layers
+import figures
 import pytest
 import sizes
-from session import write_text
+from session import SessionError, write_text
 
 from tests.unit.images import Engine, layer
 
@@ -51,15 +51,15 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     ],
 )
 def test_a_size_is_a_number_and_a_decimal_unit(text: str, size: int) -> None:
-    assert sizes.parse_size(text) == size
+    assert figures.parse_size(text, "here") == size
 
 
 @pytest.mark.parametrize(
     "text", ["", "58", "MB", "58 MiB", "58 mb", "-1 MB", "1.2.3 MB", ". MB", "1,5 MB", "58 MB!", 58]
 )
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(layers.SizeError, match=r"is not a size.*58 MB"):
-        sizes.parse_size(text)
+    with pytest.raises(SessionError, match=r"here has .* is not a size.*58 MB"):
+        figures.parse_size(text, "here")
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_anything_else_is_refused_with_an_example(text: str) -> None:
     [(0, "0.0 kB"), (999, "1.0 kB"), (1_000_000, "1.0 MB"), (56_123_456, "56.1 MB")],
 )
 def test_sizes_are_shown_as_docker_shows_them(size: int, text: str) -> None:
-    assert sizes.show_size(size) == text
+    assert figures.show_size(size) == text
 
 
 @pytest.mark.parametrize(("size", "text"), [(-1_500, "-1.5 kB"), (-2_000_000, "-2.0 MB")])
 def test_a_loss_is_shown_like_a_growth(size: int, text: str) -> None:
-    assert sizes.show_size(size) == text
+    assert figures.show_size(size) == text
 
 
 def test_the_table_shows_every_stage(engine: Engine, run: Run) -> None:
