@@ -19,6 +19,7 @@ FACTS = {
     "Python": "3.13",
     "prefix": "/usr/local",
     "release": "debian13",
+    "name in the catalogue": "none",
 }
 ALPINE = {"ID": "alpine", "VERSION_ID": "3.23.6"}
 DEBIAN = {"ID": "debian", "VERSION_ID": "13", "VERSION_CODENAME": "trixie"}
@@ -37,6 +38,18 @@ def test_what_differs_is_named_with_both_values_and_a_remedy(name: str, other: s
         f"The {name} of the image that builds is {FACTS[name]}, and of the one that runs {other}. "
         "Let BUILDER_IMAGE and PYTHON_IMAGE be variants of one image."
     )
+
+
+def test_two_images_of_a_catalogue_are_a_pair_or_refused() -> None:
+    """The builder of another variant has headers of libraries that the image which runs lacks."""
+    plain, database = ({**FACTS, "name in the catalogue": f"3.13-debian13-{x}"} for x in "ab")
+    assert match_python.difference(plain, plain) is None
+    assert match_python.difference(database, plain) == (
+        "The name in the catalogue of the image that builds is 3.13-debian13-b, and of the one "
+        "that runs 3.13-debian13-a. Take both from what nox -s use prints in the catalogue for one "
+        "name."
+    )
+    assert match_python.difference(database, FACTS)
 
 
 @pytest.fixture
@@ -81,6 +94,7 @@ def test_the_facts_are_those_of_the_image(image: Image) -> None:
         "Python": "3.14",
         "prefix": "/usr/local",
         "release": "alpine3-23",
+        "name in the catalogue": "none",
     }
 
 

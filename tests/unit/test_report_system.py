@@ -252,7 +252,9 @@ def report(
     make_dpkg(tmp_path / "build", {name: {} for name in build}, build)
     declaration, output = tmp_path / "declaration.json", tmp_path / "report.json"
     declaration.write_text(json.dumps(DECLARATION))
-    names = [environment, declaration, tmp_path / "base", tmp_path / "build", output]
+    main = tmp_path / "main.json"
+    main.write_text(json.dumps({"packages": []}))
+    names = [environment, declaration, main, tmp_path / "base", tmp_path / "build", output]
     monkeypatch.setattr(sys, "argv", ["report_system.py", *map(str, names)])
     monkeypatch.setattr(
         report_system, "Database", lambda root=None: Database(root) if root else production
@@ -307,6 +309,20 @@ def test_libraries_that_modules_load_by_name_are_hints_unless_production_has_the
         {"library": "libnamed", "package": "libnamed1", "user": "psycopg-c (loads.py, line 3)"},
         {"library": "libunknown", "package": None, "user": "psycopg-c (loads.py, line 5)"},
     ]
+
+
+def test_a_package_that_has_lost_its_compiled_modules_is_in_the_report(
+    report: Report, environment: Path, tmp_path: Path
+) -> None:
+    folder = environment / "lib/python3.13/site-packages/pure-3.2.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: Pure\nVersion: 3.2\n")
+    (folder / "RECORD").write_text("pure/__init__.py,,\n")
+    tags = "cp313-cp313-manylinux_2_17_x86_64"
+    names = {"psycopg-c": "psycopg_c", "pure": "pure"}
+    packages = [{"name": x, "files": [f"{y}-3.2-{tags}.whl"]} for x, y in names.items()]
+    (tmp_path / "main.json").write_text(json.dumps({"packages": packages}))
+    assert report()["uncompiled"] == ["pure 3.2"]
 
 
 def test_a_library_that_is_nowhere_is_looked_for_in_the_archive(

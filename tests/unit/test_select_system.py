@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import declaration
@@ -121,14 +122,19 @@ def test_a_lock_gives_the_exact_versions() -> None:
     assert set(found["production"].values()) == {"17.5-1"}
 
 
-def test_wheels_are_kept_by_release_and_build_packages() -> None:
-    name = select_system.compile_key("debian13", {"gcc": "*", "libpq-dev": "*"})
-    assert name.startswith("debian13-")
-    assert name == select_system.compile_key("debian13", {"libpq-dev": "*", "gcc": "*"})
-    assert name != select_system.compile_key("debian13", {"gcc": "*", "libpq-dev": "~17"})
-    assert name != select_system.compile_key("debian13", {"gcc": "*"})
-    assert name != select_system.compile_key("debian12", {"gcc": "*", "libpq-dev": "*"})
-    assert re.fullmatch(r"[\w.-]+", name)
+def test_wheels_are_kept_by_release_by_build_packages_and_by_what_the_image_has() -> None:
+    """A builder of one's own has compilers and headers that nothing declares."""
+
+    def key(release: str = "debian13", libpq: str = "*", there: str = "bash gcc") -> str:
+        return select_system.compile_key(release, {"libpq-dev": libpq}, there.split())
+
+    assert key().startswith("debian13-")
+    assert key() == key(there="gcc bash")
+    others = (key(release="debian12"), key(libpq="~17"), key(there="bash gcc libpq-dev"))
+    assert len({key(), *others}) == 4
+    assert re.fullmatch(r"[\w.-]+", key())
+    first = select_system.compile_key("debian13", {"gcc": "*", "libpq-dev": "*"}, ())
+    assert first == select_system.compile_key("debian13", {"libpq-dev": "*", "gcc": "*"}, ())
 
 
 @pytest.fixture
@@ -138,6 +144,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     The image is Debian 13; a sys.lock is the one in the folder ``project``.
     """
     monkeypatch.setattr("platform.freedesktop_os_release", lambda: DEBIAN)
+    monkeypatch.setattr(select_system, "Database", lambda: SimpleNamespace(packages={"bash": None}))
     project, output = tmp_path / "project", tmp_path / "out"
     project.mkdir()
     declared = tmp_path / "system.json"

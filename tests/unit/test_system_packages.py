@@ -84,9 +84,10 @@ def check(
         *kinds: str,
         status: int = 0,
         hints: Sequence[dict[str, Any]] = (),
+        uncompiled: Sequence[str] = (),
     ) -> str:
         content = {"title": TITLE, "declared": 3, "libraries": [{}, {}]}
-        content |= {"findings": findings, "hints": hints}
+        content |= {"findings": findings, "hints": hints, "uncompiled": uncompiled}
         built = exports({"system-report": ("report.json", content)})
         monkeypatch.setattr(sys, "argv", ["system_packages.py", "check", *kinds])
         code: Any = 0
@@ -120,6 +121,15 @@ def test_what_is_loaded_by_name_is_a_hint_and_no_failure(check: Check) -> None:
     )
     assert "the package that has it = {" in second
     assert check([], "missing", hints=hints) == check([])
+
+
+def test_a_package_without_its_compiled_modules_is_named_and_no_failure(check: Check) -> None:
+    assert check([], uncompiled=["pyyaml 6.0.3"]).splitlines()[0] == (
+        "pyyaml 6.0.3 has no compiled modules in production, and all of its wheels on the index "
+        "have them: a compiler, a header or a library was missing when it was made. Add what it "
+        f"needs to [{TITLE}.dev-dependencies], or name a BUILDER_IMAGE that has it."
+    )
+    assert check([], "missing", uncompiled=["pyyaml 6.0.3"]) == check([])
 
 
 @pytest.mark.parametrize("found", [MISSING, NOWHERE, UNUSED, BUILD_ONLY])
