@@ -412,6 +412,23 @@ MESSAGES = [
     ),
     ("no basic auth credentials", "The registry does not let this user push there."),
     (
+        "ERROR: target 3-13-debian13-plain: denied: requested access to the resource is denied",
+        "The registry does not let this user push there.",
+    ),
+    (
+        "ERROR: failed to build: failed to solve: failed to push 127.0.0.1:5000/a/b:3.13: "
+        "unexpected status from HEAD request to http://127.0.0.1:5000/v2/a/b/blobs/sha256:12: "
+        "401 Unauthorized",
+        "The registry does not let this user push there.",
+    ),
+    (
+        # What bake had cancelled, because another push had failed.
+        "#21 ERROR: Cannot connect to the Docker daemon at unix:///run/docker.sock. Is the docker "
+        'daemon running?\nERROR: target a: Get "http://127.0.0.1:4999/v2/": dial tcp '
+        "127.0.0.1:4999: connect: connection refused",
+        "The registry 127.0.0.1:4999 does not answer.",
+    ),
+    (
         "unauthorized: authentication required",
         "The registry does not let this user push there.",
     ),

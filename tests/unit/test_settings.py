@@ -55,6 +55,15 @@ def test_the_environment_comes_before_a_file(folder: Path, monkeypatch: pytest.M
     assert (os.environ["HOST_UID"], os.environ["HOST_GID"]) == ("1234", "9")
 
 
+def test_of_two_lines_for_one_name_the_last_counts(folder: Path) -> None:
+    """As for compose, which reads the same file: with the first one, the two would differ."""
+    (folder / ".env").write_text("PYTHON_IMAGE=old\nBUILDER_IMAGE=b\nPYTHON_IMAGE=new\n")
+    (folder / "pip.env").write_text("PIP_INDEX_URL=https://a/\nPIP_INDEX_URL=https://b/\n")
+    settings.apply()
+    assert os.environ["PYTHON_IMAGE"] == "new"
+    assert os.environ["PIP_ENV"] == "PIP_INDEX_URL=https://b/"
+
+
 @pytest.mark.parametrize(
     "line",
     ["PYTHON_IMAGE=a/b:1", "PYTHON_IMAGE='a/b:1'", 'export PYTHON_IMAGE="a/b:1" # ours', "X=1\r"],
