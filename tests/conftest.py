@@ -5,6 +5,7 @@ import fcntl
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,7 +63,13 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Number the runs that go on at the same time; the processes of one share its number."""
+    """Number the runs that go on at the same time; the processes of one share its number.
+
+    What nohup or a shell's background has told this process to ignore, its children would, too.
+    """
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, None)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler or signal.SIG_DFL)
     if "SEEDPOD_TEST_RUN" not in os.environ:
         config.stash[RUN_LOCK], os.environ["SEEDPOD_TEST_RUN"] = _free_run()
 
@@ -144,7 +151,8 @@ def working_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("working-tree")
     listing = git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in listing.split("\0"):
-        if name.startswith(("copier.yml", "template/")) and (REPOSITORY / name).exists():
+        is_template = name.startswith(("catalogue/", "copier.yml", "template/"))
+        if is_template and (REPOSITORY / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, folder / name)
     return folder
@@ -182,6 +190,9 @@ def compiled_once() -> Iterator[None]:
     known: dict[tuple[Any, ...], Any] = {}
 
     def compile_once(self: jinja2.Environment, source: Any, *arguments: Any) -> Any:
+        # Copier learns from its parser which names stand for several files, and which do not.
+        if isinstance(source, str):
+            self.preprocess(source)
         key = (source, *arguments, self.trim_blocks, self.lstrip_blocks, self.undefined)
         if key not in known:
             known[key] = compile_template(self, source, *arguments)

@@ -4,11 +4,12 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from support import engine, images
+from support import engine, images, transfer
 from support.docker import Client
 from support.images import Layout
 from support.paths import alone
@@ -34,6 +35,7 @@ from tests.docker.projects import (
     service_image,
     service_images,
 )
+from tests.families import needed_by
 
 
 @pytest.fixture(scope="session")
@@ -151,6 +153,15 @@ def built(make: Make, names: Names, worker_id: str) -> Make:
         return finished[key]
 
     return get
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[transfer.Registry]:
+    """Run Debian's registry, empty, on the loopback interface."""
+    with ExitStack() as stack:
+        with needed_by("registry"):
+            running = stack.enter_context(transfer.registry())
+        yield running
 
 
 @pytest.fixture

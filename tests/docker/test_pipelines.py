@@ -17,7 +17,6 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ import yaml
 
 from support import transfer
 from tests.docker.projects import Made, Make
-from tests.families import needed_by
 
 VERSION = "1.2.3"
 SECRET = "the-password-of-the-registry"
@@ -162,15 +160,6 @@ PROVIDERS: dict[str, Callable[[Made, Registry, Path], Pipeline]] = {
     "github": GitHub,
     "gitlab": GitLab,
 }
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    """Run Debian's registry, empty, on the loopback interface."""
-    with ExitStack() as stack:
-        with needed_by("registry"):
-            running = stack.enter_context(transfer.registry())
-        yield running
 
 
 # Both run the same sessions (tests/render/test_pipelines.py), so every change runs one of them.

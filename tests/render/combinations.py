@@ -77,7 +77,8 @@ class Renderer:
         self._compiled: dict[str, jinja2.Template] = {}
         self._contents: dict[str, bytes] = {}
         self._questions = {name: value for name, value in settings.items() if name[0] != "_"}
-        root = template / settings["_subdirectory"]
+        # A catalogue is rendered from another one.
+        root = template / "template"
         paths = sorted(path for path in root.rglob("*") if path.is_file())
         self._sources = [self._source(path, root) for path in paths]
 

@@ -38,7 +38,8 @@ def test_every_combination_renders(rendered: Rows, questions: dict[str, dict[str
         offered = choices(kinds)
         assert all(asked(questions[name], kind) for name in offered for kind in kinds)
         count += math.prod(map(len, offered.values()))
-    assert {*itertools.chain(*KINDS)} == {*questions["kind"]["choices"].values()}
+    # A catalogue is another template: test_catalogue.py.
+    assert {*itertools.chain(*KINDS), "catalogue"} == {*questions["kind"]["choices"].values()}
     assert len(rendered) == count + 1
     for answers, digests in rendered[1:]:
         assert {*digests, ANSWERS_FILE} == expected_files(answers)

@@ -13,13 +13,13 @@ from typing import Any
 
 import declaration
 import engine
+import figures
 import hooks
 import image_settings
 import project_file
 import project_settings
 import pytest
 import session
-import sizes
 import yaml
 from session import SessionError
 
@@ -27,7 +27,10 @@ from tests.unit.test_repository import sessions as sessions_of_seedpod
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = REPOSITORY / "template"
-PROGRAMS = sorted((TEMPLATE / "docker").rglob("*.py"))
+CATALOGUE = REPOSITORY / "catalogue"
+PROGRAMS = [
+    x for folder in (CATALOGUE, TEMPLATE) for x in sorted((folder / "docker").rglob("*.py"))
+]
 # What is for work on Seedpod itself names the sessions of its own noxfile, too.
 OWN = {"CONTRIBUTING.md", "README.md", "docs/development.md"}
 # As the template makes it for a project with all sessions.
@@ -35,7 +38,7 @@ NOXFILE = REPOSITORY / "example/noxfile.py"
 PAGES = [
     *(REPOSITORY / name for name in ("CONTRIBUTING.md", "README.md", "copier.yml")),
     *sorted((REPOSITORY / "docs").glob("*.md")),
-    *TEMPLATE.glob("*README.md*"),
+    *(page for folder in (CATALOGUE, TEMPLATE) for page in folder.glob("*README.md*")),
     REPOSITORY / "example/docker/README.md",
 ]
 # https://docs.docker.com/reference/cli/docker/compose/, as far as it is advised.
@@ -88,6 +91,13 @@ def session_functions() -> dict[str, ast.FunctionDef]:
     }
 
 
+def sessions_of_a_catalogue() -> set[str]:
+    """Return the names of sessions that only a catalogue has."""
+    text = (TEMPLATE / "noxfile.py.jinja").read_text(encoding="utf-8")
+    part = text.partition("\n{% if kind == 'catalogue' %}\n@nox")[2].partition("{% else %}")[0]
+    return {*re.findall(r"^def (\w+)\(", part, flags=re.MULTILINE)}
+
+
 def hosts(name: str) -> Iterator[list[str]]:
     """Yield the programs, with their own arguments, that get what follows a session's dashes."""
     for node in ast.walk(session_functions()[name]):
@@ -98,7 +108,7 @@ def hosts(name: str) -> Iterator[list[str]]:
 def test_each_session_that_is_advised_exists() -> None:
     names = {(file, found[1]) for file, found in advised(r"\bnox -s (?!NAME)(\w+)")}
     assert len(names) > 40
-    known = {*session_functions()}
+    known = {*session_functions()} | sessions_of_a_catalogue()
     both = known | {*sessions_of_seedpod()}
     unknown = {x for x in names if x[1] not in (both if x[0] in OWN else known)}
     assert not unknown
@@ -107,7 +117,7 @@ def test_each_session_that_is_advised_exists() -> None:
 ARGUMENTS = sorted(
     {
         (found[1], found[2].strip())
-        for file, found in advised(r"\bnox -s (?!NAME)(\w+) -- ([^\n`\"'.,;|)\]#]*)")
+        for file, found in advised(r"\bnox -s (?!NAME)(\w+) -- ([^\n`\"'.,;|&)\]#]*)")
         if file not in OWN and found[2].strip() and "{" not in found[2]
     }
 )
@@ -155,15 +165,14 @@ def test_what_is_advised_to_follow_the_dashes_is_accepted(
         assert done.stderr.strip()
     else:
         tools = ("docker_dev", "docker_prod", "docker_run", "docker_test")
-        assert name in (*tools, "shell", "tests", "typecheck")
+        assert name in {*tools, "shell", "tests", "typecheck"} | sessions_of_a_catalogue()
 
 
 def test_each_program_that_is_advised_exists_with_its_command() -> None:
     found = [*advised(r"\bpython3? (docker/[\w/]+\.py)(?: ([a-z]+)\b)?")]
     assert len(found) > 20
     for file, command in found:
-        path = TEMPLATE / command[1]
-        assert path.exists(), (file, command[0])
+        [path] = [x for x in (CATALOGUE / command[1], TEMPLATE / command[1]) if x.exists()]
         usage = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         assert not command[2] or f"{command[1]} {command[2]}" in usage, (file, command[0])
 
@@ -200,7 +209,7 @@ def accept(pyproject: dict[str, Any]) -> None:
     project_settings.test_programs(pyproject)
     project_settings.wheel_settings(pyproject)
     for text in pyproject.get("tool", {}).get("seedpod", {}).get("size", {}).values():
-        sizes.parse_size(text)
+        figures.parse_size(text, "here")
 
 
 BLOCKS = [
@@ -234,9 +243,9 @@ def test_the_value_that_a_refusal_shows_is_accepted(key: str) -> None:
 @pytest.mark.parametrize("wrong", ["58", "many MB"])
 def test_the_size_that_a_refusal_shows_is_accepted(wrong: str) -> None:
     with pytest.raises(SessionError) as error:
-        sizes.parse_size(wrong)
+        figures.parse_size(wrong, "here")
     [shown] = re.findall(r'like "(.+)"\.$', str(error.value))
-    assert sizes.parse_size(shown) == 58_000_000
+    assert figures.parse_size(shown, "here") == 58_000_000
 
 
 def test_the_versions_that_a_refusal_shows_are_accepted() -> None:

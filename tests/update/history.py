@@ -69,7 +69,10 @@ def gather(working_tree: Path, folder: Path, isolate: Isolate, versions: Mapping
             empty(folder)
             archive = folder / "archive.tar"
             output = f"--output={archive}"
-            git(REPOSITORY, "archive", output, commit, "copier.yml", "template")
+            # Earlier versions have no catalogue.
+            there = git(REPOSITORY, "ls-tree", "--name-only", commit).split()
+            parts = [name for name in ("catalogue", "copier.yml", "template") if name in there]
+            git(REPOSITORY, "archive", output, commit, *parts)
             with tarfile.open(archive) as tar:
                 tar.extractall(folder, filter="data")
             archive.unlink()
@@ -83,7 +86,8 @@ def gather(working_tree: Path, folder: Path, isolate: Isolate, versions: Mapping
 def empty(template: Path) -> None:
     """Delete what a template's repository holds, but not its history."""
     (template / "copier.yml").unlink(missing_ok=True)
-    shutil.rmtree(template / "template", ignore_errors=True)
+    for name in ("catalogue", "template"):
+        shutil.rmtree(template / name, ignore_errors=True)
 
 
 def release(template: Path, version: str) -> None:

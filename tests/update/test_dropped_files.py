@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from tests.conftest import git
-from tests.update.history import FIRST, PRESENT, History, Isolate, release
+from tests.update.history import FIRST, PRESENT, History, Isolate, conflicts, release
 
 DROPPED = ".yamllint.yaml"
 FUTURE = "9999.0.1"
-EDIT = "# Mine\n"
+EDIT, NEW = "# Mine\n", "# New\n"
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,10 @@ def future(
     template = Path(shutil.copytree(history.template, folder / "template"))
     (template / "template" / DROPPED).unlink()
     example = next((template / "template" / "src" / "{{ package_name }}").glob("*app.py*"))
-    example.write_text(example.read_text(encoding="utf-8") + "# New\n", encoding="utf-8")
+    append(example, NEW)
+    for name in ("catalogue.toml.jinja", "Dockerfile", "README.md.jinja"):
+        append(template / "catalogue" / name, NEW)
+    append(template / "template/docker/image/versions.py", NEW)
     with pytest.MonkeyPatch.context() as patch:
         isolated(patch)
         release(template, FUTURE)
@@ -64,7 +67,23 @@ def test_an_update_that_is_committed_is_finished_from_the_commit_before_it(
     future.commit(project)
     future.finish(project, "HEAD~1")
     assert (project / DROPPED).read_text(encoding="utf-8").endswith(EDIT)
-    assert (project / "src/myapp/app.py").read_text(encoding="utf-8").endswith("# New\n")
+    assert (project / "src/myapp/app.py").read_text(encoding="utf-8").endswith(NEW)
+
+
+def test_a_catalogue_keeps_its_table_and_gets_the_rest(future: History, tmp_path: Path) -> None:
+    """What it shares with projects is updated, too; an untouched page is as the release has it."""
+    project = future.project(tmp_path, PRESENT, kind="catalogue")
+    append(project / "catalogue.toml")
+    future.commit(project)
+    future.update(project, FUTURE)
+    assert "updated: README.md\n" in future.finish(project)
+    assert conflicts(project) == []
+    ends = {
+        name: (project / name).read_text(encoding="utf-8").splitlines()[-1]
+        for name in ("catalogue.toml", "Dockerfile", "README.md", "docker/image/versions.py")
+    }
+    assert ends.pop("catalogue.toml") == EDIT.strip()
+    assert {*ends.values()} == {NEW.strip()}
 
 
 def test_an_untouched_file_that_a_release_dropped_goes(future: History, tmp_path: Path) -> None:
@@ -74,7 +93,7 @@ def test_an_untouched_file_that_a_release_dropped_goes(future: History, tmp_path
     assert f"deleted, the template no longer has it: {DROPPED}\n" in said
     assert not (project / DROPPED).exists()
     assert "updated: src/myapp/app.py\n" in said
-    assert (project / "src/myapp/app.py").read_text(encoding="utf-8").endswith("# New\n")
+    assert (project / "src/myapp/app.py").read_text(encoding="utf-8").endswith(NEW)
 
 
 def test_an_edited_file_that_copier_yml_excludes_is_kept_by_copier_itself(
@@ -121,4 +140,4 @@ def test_a_project_in_a_folder_of_a_repository_is_finished_too(
     future.update(project, FUTURE)
     future.finish(project)
     assert (project / DROPPED).read_text(encoding="utf-8").endswith(EDIT)
-    assert (project / "src/myapp/app.py").read_text(encoding="utf-8").endswith("# New\n")
+    assert (project / "src/myapp/app.py").read_text(encoding="utf-8").endswith(NEW)

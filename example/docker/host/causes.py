@@ -86,8 +86,9 @@ CAUSES = (
         "builder: unset BUILDX_BUILDER; docker buildx use default",
     ),
     (
-        r"Cannot connect to the Docker daemon|error during connect|failed to connect to the docker"
-        r"|daemon is not running",
+        # Bake says so of what it has cancelled, too, in a line with a number.
+        r"^(?!#\d+ ).*?(?:Cannot connect to the Docker daemon|error during connect"
+        r"|failed to connect to the docker|daemon is not running)",
         "No container engine answers.",
         "Start Docker, or set DOCKER_HOST to the address of a running engine.",
     ),
@@ -121,7 +122,7 @@ CAUSES = (
     (
         r"(?:failed to resolve source metadata for|pull access denied for) ([^\s,]+?)[:,]?\s",
         "The base image {} cannot be pulled.",
-        "Check the registry's address and login, or name an image that you have in PYTHON_IMAGE.",
+        "Check the registry's address and login, or name an image that you have in its place.",
     ),
     (
         r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|certificate signed by unknown",
@@ -218,7 +219,9 @@ CAUSES = (
         "What follows -- goes to Docker; docker build --help lists what it takes.",
     ),
     (
-        r"^(?:error from registry: )?(?:no basic auth credentials|(?:denied|unauthorized): )",
+        r"^(?:error from registry: |ERROR: target \S+: )?"
+        r"(?:no basic auth credentials|(?:denied|unauthorized): )"
+        r"|failed to push \S+: .*(?:denied|[Uu]nauthorized|no basic auth|authorization failed)",
         "The registry does not let this user push there.",
         "Log in as one who may, with docker login and its address, or correct the repository.",
     ),

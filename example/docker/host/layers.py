@@ -110,9 +110,11 @@ def measure(*names: str) -> list[Image]:
     A layer is read once, and its sizes are kept; so are the instructions of an image. Raises
     SessionError if docker fails, or if a layer cannot be read.
     """
-    template = '{"id": {{json .Id}}, "digests": {{json .RootFS.Layers}}}'
-    found = docker("image", "inspect", "--format", template, *names).splitlines()
-    return [_measure(name, **json.loads(line)) for name, line in zip(names, found, strict=True)]
+    found = json.loads(docker("image", "inspect", *names))
+    return [
+        _measure(name, image["Id"], image["RootFS"].get("Layers"))
+        for name, image in zip(names, found, strict=True)
+    ]
 
 
 def _measure(name: str, id: str, digests: list[str] | None) -> Image:

@@ -18,7 +18,8 @@ from typing import Any
 
 # Longer than any line of signs in a file.
 MARKER_SIZE = 60
-MARKER = re.compile(rf"^[<|=>]{{{MARKER_SIZE}}}(?: .*)?\n", flags=re.MULTILINE)
+SIGNS = "|".join(re.escape(sign * MARKER_SIZE) for sign in "<|=>")
+MARKER = re.compile(rf"^(?:{SIGNS})(?: .*)?\n", flags=re.MULTILINE)
 # Git's own, and how it calls the sides.
 LABEL = re.compile(r"^([<>]{7}) .*", flags=re.MULTILINE)
 BLANK_OR_COMMENT = re.compile(r"\s*(#.*)?")

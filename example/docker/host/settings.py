@@ -40,7 +40,9 @@ def certificates() -> str | None:
 
 def apply() -> None:
     """Set the variables; a second time nothing changes."""
-    for name, value in (*_read("pip.env", r"^([A-Z\d_]+)=(.*)$"), *_logins_of_poetry()):
+    # Of two lines for one name the last counts, as compose has it.
+    own = _read("pip.env", r"^([A-Z\d_]+)=(.*)$")
+    for name, value in (*own.items(), *_logins_of_poetry()):
         if name in (*INDEX, *MIRRORS) or re.fullmatch(LOGIN, name):
             _set(name, value)
     index = {name: os.environ[name] for name in INDEX if os.environ.get(name)}
@@ -52,7 +54,7 @@ def apply() -> None:
     os.environ["PIP_ENV"] = text
     for name, value in index.items():
         os.environ.setdefault(INDEX[name], value)
-    for name, value in _read(".env", r"^(?:export )?([A-Z_]+)=(.*)$"):
+    for name, value in _read(".env", r"^(?:export )?([A-Z_]+)=(.*)$").items():
         # Quotes and a comment mean here what they mean to compose.
         if name in (*BUILDS, *CERTIFICATES) and (
             text := re.sub(r"\s#.*", "", value).strip().strip("'\"")
@@ -155,13 +157,13 @@ def _toml(name: str) -> dict[str, Any]:
         return {}
 
 
-def _read(name: str, line: str) -> list[tuple[str, str]]:
+def _read(name: str, line: str) -> dict[str, str]:
     file = Path(name)
     try:
         text = file.read_text(encoding="utf-8") if file.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         sys.exit(f"{name} cannot be read ({error}). Correct it, or its owner and rights.")
-    return re.findall(line, text, flags=re.MULTILINE)
+    return dict(re.findall(line, text, flags=re.MULTILINE))
 
 
 if __name__ in ("__main__", "<run_path>"):

@@ -22,6 +22,7 @@ from typing import Any
 import engine
 import project_file
 import settings
+from figures import parse_size, print_table, show_size
 from layers import MOST_IMAGES, Image, Layer, SizeError, keep, measure, recall
 from session import docker, ended_by_errors, read_json, write_text
 
@@ -31,7 +32,6 @@ TEXT = Path("build/sizes.txt")
 LONGEST_LIST = 8
 # In the user's cache folder.
 KEPT = "distributions.json"
-UNITS = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
 # Runs inside the image: the size of each distribution, with the bytecode next to its modules.
 DISTRIBUTIONS = """
 import importlib.metadata, json, os
@@ -60,22 +60,6 @@ class Stage:
     def over(self) -> bool:
         """Tell whether the stage is larger than it may be."""
         return self.budget is not None and self.size > self.budget
-
-
-def parse_size(text: str) -> int:
-    """Return a size like "58 MB" in bytes; SizeError if it is none."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMG]B)", str(text).strip())
-    if not found:
-        raise SizeError(
-            f"[tool.seedpod.size] in pyproject.toml has {text!r}, which is not a size. "
-            'Write a number and a unit, like "58 MB".'
-        )
-    return int(float(found.group(1)) * UNITS[found.group(2)])
-
-
-def show_size(size: int) -> str:
-    """Return bytes as megabytes, or kilobytes below one of them."""
-    return f"{size / 1e6:.1f} MB" if abs(size) >= UNITS["MB"] else f"{size / 1e3:.1f} kB"
 
 
 def shorten(instruction: str) -> str:
@@ -116,15 +100,6 @@ def earlier(report: dict[str, Any]) -> dict[str, Stage]:
         ):
             stages[name] = stage
     return stages
-
-
-def print_table(rows: list[list[str]]) -> None:
-    """Print rows in columns: the first to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *rest in rows:
-        cells = [first.ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
-        print("  ".join(cells).rstrip())
 
 
 def print_stages(stages: dict[str, Stage], before: dict[str, Stage]) -> None:
@@ -184,7 +159,8 @@ def budgets_of_stages() -> dict[str, int]:
             f"size in [tool.seedpod] is {table!r}. "
             'Write a table, [tool.seedpod.size], with stages like production = "58 MB".'
         )
-    return {stage: parse_size(text) for stage, text in table.items()}
+    place = "[tool.seedpod.size] in pyproject.toml"
+    return {stage: parse_size(text, place) for stage, text in table.items()}
 
 
 def build_stages() -> dict[str, str]:

@@ -67,6 +67,15 @@ def suggest(hint: Mapping[str, str | None], title: str) -> str:
     )
 
 
+def warn(package: str, title: str) -> str:
+    """Return in words that a package has lost its compiled modules, which makes it slower."""
+    return (
+        f"{package} has no compiled modules in production, and all of its wheels on the index have "
+        "them: a compiler, a header or a library was missing when it was made. Add what it needs "
+        f"to [{title}.{BUILD}], or name a BUILDER_IMAGE that has it."
+    )
+
+
 def toml_key(name: str) -> str:
     """Return a key as TOML writes it: in quotes, unless it has letters, digits, _ and - alone."""
     return name if name.replace("-", "").replace("_", "").isalnum() else json.dumps(name)
@@ -79,6 +88,8 @@ def check(report: Mapping[str, Any], *kinds: str) -> None:
         print(describe(finding, report["title"]))
     for hint in () if kinds else report["hints"]:
         print(suggest(hint, report["title"]))
+    for package in () if kinds else report["uncompiled"]:
+        print(warn(package, report["title"]))
     if any(finding["kind"] in kinds or not kinds for finding in findings):
         sys.exit(1)
     if not findings:

@@ -15,6 +15,7 @@ from typing import Any
 
 from errors import BuildError
 
+ROOT = "tool.sys"
 LOCK = "sys.lock"
 LOCK_VERSION = 1
 RUN, BUILD = "dependencies", "dev-dependencies"
@@ -45,18 +46,19 @@ Requirements = Mapping[str, Requirement]
 
 @dataclass(frozen=True)
 class Section:
-    """What is declared for one release; ``key`` is its name in pyproject.toml."""
+    """What is declared for one release; ``key`` is its name in the table ``root``."""
 
     key: str
     run: Requirements = field(default_factory=dict)
     build: Requirements = field(default_factory=dict)
     groups: Mapping[str, Requirements] = field(default_factory=dict)
     ignored_libraries: tuple[str, ...] = ()
+    root: str = ROOT
 
     @property
     def title(self) -> str:
         """Return the whole name of the section's table."""
-        return f'tool.sys."{self.key}"' if "." in self.key else f"tool.sys.{self.key}"
+        return f'{self.root}."{self.key}"' if "." in self.key else f"{self.root}.{self.key}"
 
     def sets(self) -> dict[str, Requirements]:
         """Return the sets of packages by the names of their tables."""
@@ -83,17 +85,25 @@ def load(pyproject: Mapping[str, Any]) -> dict[str, Section]:
         raise DeclarationError(
             "pyproject.toml has [tools.sys], which nothing reads. Write [tool.sys]."
         )
-    sections: dict[str, Section] = {}
-    for key, table in _table(pyproject.get("tool", {}).get("sys", {}), "tool.sys").items():
-        section = _section(key, table)
+    return sections(pyproject.get("tool", {}).get("sys", {}))
+
+
+def sections(value: Any, root: str = ROOT) -> dict[str, Section]:
+    """Return the sections in a table, whose name is ``root``, by the releases that they are for.
+
+    Raises DeclarationError for whatever does not have the form of a declaration.
+    """
+    found: dict[str, Section] = {}
+    for key, table in _table(value, root).items():
+        section = _section(key, table, root)
         name = key.lower().replace(".", "-")
-        if name in sections:
+        if name in found:
             raise DeclarationError(
-                f"[{sections[name].title}] and [{section.title}] are for the same release. "
+                f"[{found[name].title}] and [{section.title}] are for the same release. "
                 "Merge the two."
             )
-        sections[name] = section
-    return sections
+        found[name] = section
+    return found
 
 
 def facts(sections: Mapping[str, Section]) -> dict[str, Any]:
@@ -114,6 +124,7 @@ def from_facts(facts: Mapping[str, Any]) -> dict[str, Section]:
             requirements(entry["build"]),
             {group: requirements(packages) for group, packages in entry["groups"].items()},
             tuple(entry["ignored_libraries"]),
+            entry["root"],
         )
         for release, entry in facts.items()
     }
@@ -129,11 +140,11 @@ def release(os_release: Mapping[str, str]) -> str:
     return os_release["ID"] + "-".join(version.split(".")[:2])
 
 
-def _section(key: str, table: Any) -> Section:
-    title = Section(key).title
+def _section(key: str, table: Any, root: str) -> Section:
+    title = Section(key, root=root).title
     if key in (RUN, BUILD, GROUPS):
         raise DeclarationError(
-            f"[{title}] names no release. Write for example [tool.sys.debian13.{key}]."
+            f"[{title}] names no release. Write for example [{root}.debian13.{key}]."
         )
     entries = _table(table, title)
     if not entries:
@@ -155,6 +166,7 @@ def _section(key: str, table: Any) -> Section:
         _requirements(entries.get(BUILD, {}), f"{title}.{BUILD}"),
         {name: _requirements(x, f"{title}.{GROUPS}.{name}") for name, x in groups.items()},
         _libraries(entries.get(IGNORED, []), title),
+        root,
     )
 
 
@@ -198,4 +210,4 @@ def _libraries(value: Any, title: str) -> tuple[str, ...]:
 def _table(value: Any, title: str) -> Mapping[str, Any]:
     if isinstance(value, dict):
         return value
-    raise DeclarationError(f"{title} in pyproject.toml is {value!r}. Write a table, [{title}].")
+    raise DeclarationError(f"{title} is {value!r}. Write a table, [{title}].")

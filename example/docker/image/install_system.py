@@ -8,23 +8,29 @@ every package that it names is available.
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import package_managers
 import versions
 from errors import ended_by_errors
 
 
+def install(listed: Mapping[str, Any]) -> None:
+    """Install a list, which may be empty; raises ManagerError if that is not possible."""
+    if not listed:
+        return
+    manager = package_managers.of_this_image()
+    chosen = versions.choose(manager, listed["packages"], listed["source"])
+    if chosen:
+        manager.install(chosen)
+
+
 def main() -> None:
     """Install what is in the list that the first argument names."""
-    content = json.loads(Path(sys.argv[1]).read_text())
-    if not content:
-        return
     with ended_by_errors():
-        manager = package_managers.of_this_image()
-        chosen = versions.choose(manager, content["packages"], content["source"])
-        if chosen:
-            manager.install(chosen)
+        install(json.loads(Path(sys.argv[1]).read_text()))
 
 
 if __name__ == "__main__":

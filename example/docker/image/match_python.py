@@ -14,6 +14,10 @@ from pathlib import Path
 import elf
 from declaration import release
 
+CATALOGUE = "name in the catalogue"
+VARIANTS = "Let BUILDER_IMAGE and PYTHON_IMAGE be variants of one image."
+PAIRS = {CATALOGUE: "Take both from what nox -s use prints in the catalogue for one name."}
+
 
 def facts() -> dict[str, str]:
     """Return what an environment made here asks of the image that runs it."""
@@ -23,6 +27,8 @@ def facts() -> dict[str, str]:
         "Python": ".".join(platform.python_version_tuple()[:2]),
         "prefix": os.path.realpath(sys.base_prefix),
         "release": release(platform.freedesktop_os_release()),
+        # Images of a catalogue have it. Of another variant, one has not what the other has.
+        CATALOGUE: os.environ.get("CATALOGUE_IMAGE", "none"),
     }
 
 
@@ -32,7 +38,7 @@ def difference(builder: Mapping[str, str], target: Mapping[str, str]) -> str | N
         if target[name] != value:
             return (
                 f"The {name} of the image that builds is {value}, and of the one that runs "
-                f"{target[name]}. Let BUILDER_IMAGE and PYTHON_IMAGE be variants of one image."
+                f"{target[name]}. {PAIRS.get(name, VARIANTS)}"
             )
     return None
 

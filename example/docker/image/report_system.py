@@ -1,11 +1,12 @@
 """Derive the system packages that a virtual environment needs, and judge those declared to run.
 
-    python3 docker/image/report_system.py /opt/venv declaration.json BASE BUILD report.json
+    python3 docker/image/report_system.py ENVIRONMENT declaration.json main.json BASE BUILD REPORT
 
 It runs in production's own root file system. BASE is the one of the base image, whose libraries
 nobody has to declare; BUILD is where the environment was compiled, so that the libraries which its
 files were linked against are there. The report has every library with its package, the findings,
-and hints at libraries that are loaded by name; docker/host/system_packages.py prints sentences.
+hints at libraries that are loaded by name, and which of the locked packages in main.json have lost
+their compiled modules; docker/host/system_packages.py prints sentences.
 """
 
 import importlib.metadata
@@ -17,6 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import compiled_modules
 import elf
 import loaded_by_name
 import package_managers
@@ -177,7 +179,7 @@ def _search(build: Database, ignored: Collection[str]) -> Callable[[str], str | 
 
 def main() -> None:
     """Write the report for the environment, the declaration and the two roots that are named."""
-    environment, declaration, base, build_root, report = map(Path, sys.argv[1:])
+    environment, declaration, main_set, base, build_root, report = map(Path, sys.argv[1:])
     declared = json.loads(declaration.read_text())
     database, build, ignored = Database(), Database(build_root), declared["ignored"]
     with ended_by_errors():
@@ -198,6 +200,9 @@ def main() -> None:
         "findings": [*map(asdict, judge(needed, run, database, build, Database(base).packages))],
         "libraries": [asdict(library) for library in needed if not library.in_base],
         "hints": [*hints(environment, there, (database, build))],
+        "uncompiled": sorted(
+            compiled_modules.without(environment, json.loads(main_set.read_text())["packages"])
+        ),
     }
     report.write_text(json.dumps(content, indent=2))
 

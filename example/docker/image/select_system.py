@@ -21,6 +21,7 @@ import declaration
 import package_managers
 from declaration import BUILD, GROUPS, LOCK, LOCK_VERSION, RUN, DeclarationError, Section
 from errors import ended_by_errors
+from installed_packages import Database
 
 
 def choose(sections: Mapping[str, Section], name: str) -> Section:
@@ -81,16 +82,18 @@ def selections(
     }
 
 
-def compile_key(name: str, build: Mapping[str, str]) -> str:
+def compile_key(name: str, build: Mapping[str, str], there: Iterable[str]) -> str:
     """Return the name of a folder for wheels compiled on a release with some system packages.
 
-    With other headers, or on another processor, the same source makes another wheel, which neither
-    its name nor its tags say.
+    In: those that are installed for it, and the names of those that its image has. With other
+    headers, or on another processor, the same source makes another wheel, which neither its name
+    nor its tags say.
     """
     # A package that is only added counts, too: builds look for optional libraries, and what one did
     # not find leaves no trace in its wheel. Taken from before, it would be another wheel than a
     # machine with an empty cache makes.
-    digest = hashlib.sha256(json.dumps(build, sort_keys=True).encode()).hexdigest()
+    facts = [build, sorted(there)]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return f"{name}-{platform.machine()}-{digest[:12]}"
 
 
@@ -143,7 +146,8 @@ def main() -> None:
         "ignored": sorted(section.ignored_libraries),
         "run": {package: wanted.dlopen for package, wanted in section.run.items()},
     }
-    (output / "compile-key.txt").write_text(compile_key(name, selected["build"]))
+    key = compile_key(name, selected["build"], Database().packages)
+    (output / "compile-key.txt").write_text(key)
     (output / "declaration.json").write_text(json.dumps(judged, sort_keys=True))
 
 

@@ -25,6 +25,8 @@ from merge import appended, by_key, untouched
 from session import SessionError, ended_by_errors, git, read_text, write_text
 
 ANSWERS = ".copier-answers.yml"
+# What an update leaves alone, edited or not: Copier's own file, and the table of a catalogue.
+OWNED = {ANSWERS, "catalogue.toml"}
 # Copier's abbreviations of addresses.
 ADDRESSES = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/", "git+": ""}
 # Files that are merged again where Git has a conflict.
@@ -139,7 +141,7 @@ def unit(name: str) -> str:
 def files(copy: Path) -> dict[str, Path]:
     """Return the files of a copy of the template by their names in the project."""
     paths = {path.relative_to(copy).as_posix(): path for path in copy.rglob("*") if path.is_file()}
-    return {name: path for name, path in paths.items() if name != ANSWERS}
+    return {name: path for name, path in paths.items() if name not in OWNED}
 
 
 def render(answers: str, folder: Path) -> Path:
