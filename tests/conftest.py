@@ -27,6 +27,7 @@ RUN_LOCK = pytest.StashKey[IO[str]]()
 LONGEST = (
     "docker/test_system_check",
     "docker/test_system_packages",
+    "docker/test_catalogue",
     "docker/test_wheelhouse",
     # While these two wait for their base images.
     "update/test_update",
