@@ -157,9 +157,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("new", "old", "message"), WRONG, ids=[row[2] for row in WRONG])
-def test_what_is_wrong_is_named_with_a_remedy(
-    new: str, old: str, message: str, read: Read, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_wrong_is_named_with_a_remedy(new: str, old: str, message: str, read: Read) -> None:
     assert old in WHOLE
     with pytest.raises(BuildError) as error:
         read(WHOLE.replace(old, new, 1))
