@@ -25,14 +25,15 @@ VERSION = "1.2.3"
 
 RUN_LOCK = pytest.StashKey[IO[str]]()
 LONGEST = (
-    "docker/test_system_check",
     "docker/test_system_packages",
     "docker/test_catalogue",
     "docker/test_wheelhouse",
-    # While these two wait for their base images.
+    # While these wait for their base images.
     "update/test_update",
     "render/test_combinations",
     "docker/test_alpine",
+    # It finds compiled what test_system_packages has made.
+    "docker/test_system_check",
     "docker/test_pipelines",
     "docker/test_tested_is_shipped",
     "docker/test_dependencies",

@@ -112,7 +112,7 @@ def _assembled(name: str, roots: list[Root], ways: list[tuple[str, Suites]], cli
 def compiled(version: str, client: Client) -> str:
     """Return the name of a Debian image with Python ``version`` in /usr/local.
 
-    Compiling a release's own source takes three minutes on two cores. Raises SupportError when the
+    Compiling a release's own source takes two minutes on two cores. Raises SupportError when the
     archive does not answer, or when it cannot be compiled.
     """
     release = RELEASES[version]

@@ -1,5 +1,6 @@
 # CPython compiled into /usr/local the way docker-library does for the official image, for tests of
-# that layout where no registry answers. Left out: PGO and LTO, which would take half an hour.
+# that layout where no registry answers. Left out: PGO and LTO, which would take half an hour, and
+# what takes minutes without a test that needs it: optimization, test modules, bytecode.
 ARG DEBIAN_IMAGE
 FROM ${DEBIAN_IMAGE} AS build
 RUN apt-get update --error-on=any \
@@ -23,10 +24,12 @@ RUN tar --extract --strip-components=1 --file ./*.orig.tar.?z \
     && ./configure \
         --enable-loadable-sqlite-extensions \
         --enable-option-checking=fatal \
+        --disable-test-modules \
         --enable-shared \
         --with-ensurepip \
+        OPT="-DNDEBUG -O1" \
     && make --silent --jobs="$(nproc)" LDFLAGS="-Wl,--strip-all" \
-    && make --silent install \
+    && make --silent install COMPILEALL_OPTS="-x ." \
     && find /usr/local -depth \( \
         \( -type d -a \( -name test -o -name tests -o -name idle_test \) \) \
         -o \( -type f -a \( -name '*.pyc' -o -name 'libpython*.a' \) \) \

@@ -219,6 +219,9 @@ def compiled(make: Make, worker_id: str) -> Made:
     packages = "".join(f'    "{name}",\n' for name in (*WHEELS, *COMPILED))
     project.edit("pyproject.toml", "dependencies = [\n", f"dependencies = [\n{packages}")
     declare(project, COMPILED_SETTINGS)
+    # How fast the code is that comes out matters to no test, and optimizing lxml takes minutes.
+    stage = "FROM tools AS build-system\n"
+    project.edit("Dockerfile", stage, f"{stage}ENV CFLAGS=-O0\n")
     project.session("lock")
     build_runtimes(project)
     return project
