@@ -21,6 +21,10 @@ BORROWED = ("libc-bin", "libc-dev-bin", "libc6", "libc6-dev", "libexpat1", "libe
 SOURCES = {"3.11": ("bookworm",), "3.13": ("trixie", "forky"), "3.14": ("sid", "forky")}
 # What the official slim image holds beside Python.
 COMMON_PACKAGES = ("ca-certificates", "netbase", "tzdata")
+# ensurepip, which the official image has, is a part of python3-venv on Debian.
+PYTHON_PACKAGES = (*COMMON_PACKAGES, "python3", "python3-venv")
+# Another platform whose programs run on amd64, and what Debian calls its processor.
+OTHER_PLATFORM, OTHER_ARCHITECTURE = "linux/386", "i386"
 
 
 def plain(release: str, client: Client, ways: list[tuple[str, Suites]] | None = None) -> str:
@@ -54,9 +58,15 @@ def debian_python(version: str, client: Client) -> str:
     name = f"seedpod/python:{version}-{release}"
     if version in LENDERS:
         return _borrowed(name, version, client)
-    # ensurepip, which the official image has, is a part of python3-venv on Debian.
-    root = Root(release, (*COMMON_PACKAGES, "python3", "python3-venv"))
-    return _assembled(name, [root], debian.ways(release), client)
+    return _assembled(name, [Root(release, PYTHON_PACKAGES)], debian.ways(release), client)
+
+
+def other_platform(version: str, client: Client) -> str:
+    """Return the name of the same image for OTHER_PLATFORM; raises SupportError."""
+    release = RELEASES[version]
+    root = Root(release, PYTHON_PACKAGES, architecture=OTHER_ARCHITECTURE)
+    name = f"seedpod/python:{version}-{release}-{OTHER_ARCHITECTURE}"
+    return _assembled(name, [root], debian.ways(release), client, f"--platform={OTHER_PLATFORM}")
 
 
 def _borrowed(name: str, version: str, client: Client) -> str:
@@ -79,8 +89,13 @@ def _borrowed(name: str, version: str, client: Client) -> str:
     return downloads.first(f"Python {version} on Debian {release}", ways)[1]
 
 
-def _assembled(name: str, roots: list[Root], ways: list[tuple[str, Suites]], client: Client) -> str:
-    """Assemble ``name`` as the first of ``roots`` that the archive serves in one of ``ways``."""
+def _assembled(
+    name: str, roots: list[Root], ways: list[tuple[str, Suites]], client: Client, *options: str
+) -> str:
+    """Assemble ``name`` as the first of ``roots`` that the archive serves in one of ``ways``.
+
+    It is imported with ``options`` of docker import.
+    """
     key = content_key(Path(rootfs.__file__).read_bytes(), repr(roots))
     with alone(name), tempfile.TemporaryDirectory(dir=cache()) as folder:
         if client.recipe_key(name) == key:
@@ -101,7 +116,7 @@ def _assembled(name: str, roots: list[Root], ways: list[tuple[str, Suites]], cli
         labels = {docker.LABEL: key, docker.SOURCES_LABEL: used}
         client.run_or_raise(
             f"The base image {name} cannot be imported.",
-            *("import", "--change", 'CMD ["python3"]'),
+            *("import", *options, "--change", 'CMD ["python3"]'),
             *("--change", "ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
             *(f"--change=LABEL {label}={value!r}" for label, value in labels.items()),
             *(str(tarball), name),

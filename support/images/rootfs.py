@@ -20,7 +20,8 @@ class Root:
     """What a root file system is made of.
 
     ``packages`` come beside the essential ones. Those in ``borrowed`` (patterns) come from the
-    release ``lender``, which nothing else is taken from. ``links`` are made by their paths.
+    release ``lender``, which nothing else is taken from. ``links`` are made by their paths. It is
+    for this machine's ``architecture`` if that is empty, else for one whose programs run here, too.
     """
 
     release: str
@@ -28,6 +29,7 @@ class Root:
     lender: str = ""
     borrowed: tuple[str, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
+    architecture: str = ""
 
 
 def bootstrap(root: Root, suites: Iterable[str], tarball: Path, programs: Path) -> None:
@@ -44,6 +46,9 @@ def bootstrap(root: Root, suites: Iterable[str], tarball: Path, programs: Path) 
     options += [
         f'--customize-hook=ln -s {target} "$1{path}"' for path, target in root.links.items()
     ]
+    if root.architecture:
+        # Whether it runs here is known; to ask for it takes one more program.
+        options += [f"--architectures={root.architecture}", "--skip=check/qemu"]
     sources = [*suites, root.lender] if root.lender else suites
     with (
         tempfile.TemporaryDirectory(dir=tarball.parent) as folder,

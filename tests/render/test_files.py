@@ -43,6 +43,7 @@ ALWAYS = {
     "docker/host/layers.py",
     "docker/host/merge.py",
     "docker/host/project_file.py",
+    "docker/host/platforms.py",
     "docker/host/push.py",
     "docker/host/session.py",
     "docker/host/settings.py",
@@ -331,7 +332,7 @@ def test_what_an_owner_has_to_read_stays_short(
     assert lines_of(project / "noxfile.py") <= 200
     assert lines_of(project / "pyproject.toml") <= 100
     assert lines_of(project / "Dockerfile") <= 464
-    assert lines_of(*programs) <= 9027
+    assert lines_of(*programs) <= 9228
     assert lines_of(template / "copier.yml") <= 345
 
 

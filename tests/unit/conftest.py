@@ -238,7 +238,7 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> Exports:
     def exports(files: Mapping[str, tuple[str, object]]) -> list[str]:
         built: list[str] = []
 
-        def export(stage: str, folder: str, *_: str) -> None:
+        def export(stage: str, folder: str, *_: str, platform: str = "") -> None:
             built.append(stage)
             name, content = files[stage]
             path = Path(folder, name)
@@ -246,6 +246,7 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> Exports:
             path.write_text(json.dumps(content))
 
         monkeypatch.setattr("engine.export", export)
+        monkeypatch.setattr("platforms.wanted", lambda: [""])
         monkeypatch.setattr("settings.apply", lambda: None)
         return built
 

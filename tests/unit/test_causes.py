@@ -143,6 +143,23 @@ MESSAGES = [
         "An image for several platforms cannot be loaded into this engine.",
     ),
     (
+        "#5 [stage-1 1/1] RUN echo x\n#5 0.322 exec /bin/sh: exec format error\n"
+        '#5 ERROR: process "/bin/sh -c echo x" did not complete successfully: exit code: 1\n',
+        "/bin/sh does not run on this machine: it is for another processor, or a script without a",
+    ),
+    (
+        "WARNING: The requested image's platform (linux/arm64) does not match the detected host "
+        "platform (linux/amd64/v3) and no specific platform was requested\n"
+        "exec /usr/bin/python3: exec format error",
+        "/usr/bin/python3 does not run on this machine: it is for another processor, or a script",
+    ),
+    (
+        "ERROR: failed to build: failed to solve: registry.example/python:3.11-slim: failed to "
+        "resolve source metadata for registry.example/python:3.11-slim: no match for platform in "
+        "manifest: not found",
+        "The base image is not there for the platform that is built.",
+    ),
+    (
         "ERROR: push and load may not be set together at the moment",
         "The image is loaded into the engine, and this builder has one output at a time.",
     ),

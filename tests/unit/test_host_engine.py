@@ -150,7 +150,8 @@ def test_what_is_locked_is_held_against_what_the_index_has(
 ) -> None:
     asked: list[tuple[str, ...]] = []
 
-    def exported(*arguments: str) -> dict[str, str]:
+    def exported(*arguments: str, platform: str) -> dict[str, str]:
+        assert not platform
         asked.append(arguments)
         return {"announcement": announcement, "refused": refused}
 

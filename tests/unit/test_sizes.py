@@ -329,7 +329,7 @@ def test_without_arguments_the_stages_with_a_budget_are_built_and_measured(
 ) -> None:
     built = []
 
-    def build(stage: str) -> None:
+    def build(stage: str, **_: str) -> None:
         built.append(stage)
         engine.add(f"x:{stage}", layer(9, stage))
 
@@ -358,7 +358,7 @@ def test_wrong_arguments_get_a_usage_line(run: Run, arguments: list[str]) -> Non
 def test_a_wrong_budget_is_refused_before_anything_is_built(
     run: Run, monkeypatch: pytest.MonkeyPatch, text: str, told: str
 ) -> None:
-    monkeypatch.setattr("engine.build", lambda _: pytest.fail("built"))
+    monkeypatch.setattr("engine.build", lambda *_, **__: pytest.fail("built"))
     monkeypatch.setattr("settings.apply", lambda: None)
     table = text if text.startswith("[") else f"[tool.seedpod]\n{text}"
     pyproject = tomllib.loads(f'[project]\nname = "x"\n{table}\n')

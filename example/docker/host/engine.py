@@ -32,6 +32,7 @@ from typing import Any
 import client
 import compose
 import image_settings
+import platforms
 import project_file
 import push
 import settings
@@ -41,6 +42,7 @@ IMAGE = Path(__file__).parent.parent / "image"
 SPLIT_FACTS, IMPORT_MODULES = IMAGE / "split_facts.py", IMAGE / "import_modules.py"
 PATH_DEPENDENCIES = IMAGE / "path_dependencies.py"
 TESTS_READ = ("not-imported.json", "test-runs.json")
+PRODUCTION = "production"
 # The tag of production while it is tested: what was shipped last keeps its own.
 CANDIDATE = "candidate"
 LOOK_UP_SECONDS = 300
@@ -151,33 +153,36 @@ def stages() -> list[str]:
     return re.findall(r"^FROM .+\sAS\s+(\S+)", text, flags=re.MULTILINE | re.IGNORECASE)
 
 
-def build_command(stage: str, *options: str) -> list[str]:
+def build_command(stage: str, *options: str, platform: str = "") -> list[str]:
     """Return the command that builds a stage; settings reach it as arguments and secrets.
 
-    Raises SessionError if BUILD_OPTIONS cannot be read.
+    Without a platform, Docker takes one. Raises SessionError if BUILD_OPTIONS cannot be read.
     """
     own = [f"--build-arg={name}" for name in BUILD_ARGUMENTS]
+    if platform:
+        own.append(f"--platform={platform}")
     if file := settings.certificates():
         own.append(f"--secret=id=ca.pem,src={file}")
     own.append("--secret=id=pip.env,env=PIP_ENV")
     if context := os.environ.get("LOCAL_CONTEXT"):
         own.append(f"--build-context=local={context}")
-    # Pipelines say there where layers are kept, for each stage apart.
+    # Pipelines say there where layers are kept, for each stage and platform apart.
+    kept = f"{stage}-{platforms.suffix(platform)}" if platform else stage
     try:
-        own += shlex.split(os.environ.get("BUILD_OPTIONS", "").replace("{stage}", stage))
+        own += shlex.split(os.environ.get("BUILD_OPTIONS", "").replace("{stage}", kept))
     except ValueError as error:
         raise SessionError(f"BUILD_OPTIONS has no words ({error}). Close its quotes.") from error
     return ["docker", "build", f"--target={stage}", *own, *options, "."]
 
 
-def run_build(stage: str, *options: str) -> None:
+def run_build(stage: str, *options: str, platform: str = "") -> None:
     """Show the command that builds a stage, and run it."""
-    command = build_command(stage, *options)
+    command = build_command(stage, *options, platform=platform)
     print(shlex.join(command), file=sys.stderr, flush=True)
-    client.run(command, look_up)
+    client.run(command, functools.partial(look_up, platform=platform))
 
 
-def look_up(kind: str, name: str) -> str:
+def look_up(kind: str, name: str, platform: str = "") -> str:
     """Return what to do about a header, a library or a program that a compilation lacks.
 
     Empty if that cannot be told: a session that has failed is not to fail anew.
@@ -185,7 +190,7 @@ def look_up(kind: str, name: str) -> str:
     print(f"\nLooking for the package that has {name} …", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         options = (f"--build-arg=WANTED={kind} {name}", repeated(), f"--output={folder}")
-        command = build_command("found-package", *options)
+        command = build_command("found-package", *options, platform=platform)
         with suppress(subprocess.TimeoutExpired):
             subprocess.run(
                 command,
@@ -198,30 +203,45 @@ def look_up(kind: str, name: str) -> str:
         return remedy
 
 
-def build(stage: str, *options: str, tag: str = "") -> None:
+def build(stage: str, *options: str, tag: str = "", platform: str = "") -> None:
     """Build a stage and tag it, by default with its name; a build that fails moves no tag."""
     ensure_lock()
     # A builder elsewhere keeps what it builds, where nothing asks for it.
-    run_build(stage, "--load", "--tag", f"{name()}:{tag or stage}", *options)
+    tags = ("--load", "--tag", f"{name()}:{tag or stage}")
+    run_build(stage, *tags, *options, platform=platform)
 
 
-def export(stage: str, folder: str, *options: str) -> None:
+def build_for_all(stage: str, *options: str) -> None:
+    """Build a stage as ``build`` does; production for each of its platforms.
+
+    Those that are not the engine's have a tag of their own, and come first: if one cannot be built,
+    production stays what it is. An engine's store may have no room for more in one tag.
+    """
+    names_one = any(option.partition("=")[0] == "--platform" for option in options)
+    if stage != PRODUCTION or names_one:
+        build(stage, *options)
+        return
+    for platform in platforms.wanted():
+        build(stage, *options, tag=platforms.tag(stage, platform), platform=platform)
+
+
+def export(stage: str, folder: str, *options: str, platform: str = "") -> None:
     """Build a stage and write the files that are in it into a folder."""
     ensure_lock()
-    run_build(stage, f"--output={folder}", *options)
+    run_build(stage, f"--output={folder}", *options, platform=platform)
 
 
-def exported(stage: str, file: str, *options: str) -> dict[str, Any]:
+def exported(stage: str, file: str, *options: str, platform: str = "") -> dict[str, Any]:
     """Build a stage and return the JSON object in the file that it exports."""
     with tempfile.TemporaryDirectory() as folder:
-        export(stage, folder, *options)
+        export(stage, folder, *options, platform=platform)
         content: dict[str, Any] = json.loads(Path(folder, file).read_text(encoding="utf-8"))
     return content
 
 
 def run(stage: str, *arguments: str) -> None:
     """Build a stage and run it with services of its own, which are removed in the end."""
-    build(stage)
+    build(stage, platform=platforms.wanted()[-1] if stage == PRODUCTION else "")
     words = with_command(f"{name()}:{stage}", *arguments)
     command = ("run", "--rm", "--service-ports", f"{name()}-{stage}", *words)
     compose.run(command, name=own_name(stage))
@@ -253,23 +273,31 @@ def test(*options: str) -> None:
     has_tests = is_package or "test" in stages()
     if options and not has_tests:
         raise SessionError("There are no tests to take options. Run nox -s docker_run -- OPTIONS")
-    build("production", tag=CANDIDATE)
-    os.environ["CANDIDATE_TAG"] = CANDIDATE
-    commands: list[Sequence[str]] = []
-    if is_package:
-        text = IMPORT_MODULES.read_text(encoding="utf-8")
-        program = ("-P", "-c", text, name(), facts["not-imported.json"])
-        commands.append(("run", "--rm", "--entrypoint=python3", f"{name()}-production", *program))
-    for arguments in runs:
-        words = with_command(f"{name()}:{CANDIDATE}", *arguments)
-        commands.append(("run", "--rm", f"{name()}-production", *words))
-    if has_tests:
-        build("test")
-        commands.append(("run", "--rm", f"{name()}-test", "pytest", *options))
-    if not commands:
+    if not (is_package or runs or has_tests):
         remedy = 'Add runs = [["--version"]] to [tool.seedpod.test]'
         raise SessionError(f"docker_test has nothing to run. {remedy}")
-    compose.run(*commands, name=own_name("test"))
+    os.environ["CANDIDATE_TAG"] = CANDIDATE
+    *others, main = platforms.wanted()
+    for platform in (*others, main):
+        build(PRODUCTION, tag=CANDIDATE, platform=platform)
+        # A builder elsewhere can build what the engine here cannot run.
+        if platform in others and not platforms.runs_here(f"{name()}:{CANDIDATE}"):
+            print(f"{platform} is not tested: its programs do not run here.", flush=True)
+            continue
+        commands: list[Sequence[str]] = []
+        if is_package:
+            text = IMPORT_MODULES.read_text(encoding="utf-8")
+            program = ("--entrypoint=python3", f"{name()}-production", "-P", "-c", text)
+            commands.append(("run", "--rm", *program, name(), facts["not-imported.json"]))
+        for arguments in runs:
+            words = with_command(f"{name()}:{CANDIDATE}", *arguments)
+            commands.append(("run", "--rm", f"{name()}-production", *words))
+        if has_tests:
+            build("test", platform=platform)
+            commands.append(("run", "--rm", f"{name()}-test", "pytest", *options))
+        if others:
+            print(f"Testing {platform}", file=sys.stderr, flush=True)
+        compose.run(*commands, name=own_name("test"))
 
 
 def develop(*command: str) -> None:
@@ -318,26 +346,38 @@ def lock(*arguments: str) -> None:
 def propose_versions() -> None:
     """Print what of the lock will be compiled, and which later versions have a wheel.
 
-    Ends the program if a package is locked that this image can neither take nor compile.
+    Ends the program if a package is locked that an image can neither take nor compile.
     """
-    found = exported("proposal", "proposal.json", repeated())
-    if found["announcement"]:
-        print(found["announcement"], flush=True)
-    if found["refused"]:
-        sys.exit(found["refused"])
+    for platform in platforms.wanted():
+        found = exported("proposal", "proposal.json", repeated(), platform=platform)
+        if found["announcement"]:
+            print(found["announcement"], flush=True)
+        if found["refused"]:
+            sys.exit(found["refused"])
 
 
 def push_production(*arguments: str) -> None:
     """Build production, push it as REPOSITORY:TAG, and print what names it for ever."""
-    image = re.fullmatch(r"([^\s@]+):([\w.-]+)", " ".join(arguments))
-    if not image:
+    target = re.fullmatch(r"([^\s@]+):([\w.-]+)", " ".join(arguments))
+    if not target:
         sys.exit("Usage: nox -s docker_push -- REPOSITORY:TAG")
     ensure_lock()
-    push.push(f"{name()}:production", image[0], build_command("production"))
+    wanted = platforms.wanted()
+    if left := sorted({*platforms.declared()} - {*wanted}):
+        print(f"Left out by DOCKER_DEFAULT_PLATFORM: {', '.join(left)}.", file=sys.stderr)
+    images = [
+        push.Image(
+            f"{name()}:{platforms.tag(PRODUCTION, platform)}",
+            f"{target[0]}-{platforms.suffix(platform)}" if len(wanted) > 1 else target[0],
+            build_command(PRODUCTION, platform=platform),
+        )
+        for platform in wanted
+    ]
+    push.push(target[0], images)
 
 
 COMMANDS: dict[str, Callable[..., object]] = {
-    "build": build,
+    "build": build_for_all,
     "check": check,
     "develop": develop,
     "facts": all_facts,
@@ -352,7 +392,8 @@ COMMANDS: dict[str, Callable[..., object]] = {
 def main(arguments: Sequence[str]) -> None:
     """Run the command that the arguments name."""
     command = COMMANDS.get(arguments[0]) if arguments else None
-    if command is None or (command in (build, develop, all_facts, run) and len(arguments) < 2):
+    with_argument = (build_for_all, develop, all_facts, run)
+    if command is None or (command in with_argument and len(arguments) < 2):
         sys.exit(__doc__)
     settings.apply()
     with ended_by_errors():

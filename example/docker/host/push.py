@@ -1,7 +1,9 @@
 """Build an image, push it, and print what names it for ever: REPOSITORY@sha256:….
 
 The image is loaded into the engine, too. The engine pushes what it built itself; a builder
-elsewhere pushes straight from there, in the same build, so that both are one image.
+elsewhere pushes straight from there, in the same build, so that both are one image. Images for
+several platforms are pushed one after the other, and become one index in the registry: an engine's
+store may have no room for one.
 """
 
 import json
@@ -10,12 +12,22 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import client
 from session import write_text
 
 DIGEST_FILE = Path("build/digest.txt")
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image: its name in the engine, that in the registry, and the command that builds it."""
+
+    name: str
+    target: str
+    build: Sequence[str]
 
 
 def builds_in_engine() -> bool:
@@ -26,41 +38,53 @@ def builds_in_engine() -> bool:
     return driver is None or driver[1] == "docker"
 
 
-def push_from_engine(image: str, target: str, build: Sequence[str]) -> str:
+def push_from_engine(image: Image) -> str:
     """Build, push with the engine, and return the digest; SystemExit if any of it fails."""
-    client.output([*build[:2], "--load", f"--tag={image}", *build[2:]])
-    client.output(["docker", "tag", image, target])
-    print(f"Pushing {target}", file=sys.stderr)
-    pushed = client.output(["docker", "push", target])
+    client.output([*image.build[:2], "--load", f"--tag={image.name}", *image.build[2:]])
+    client.output(["docker", "tag", image.name, image.target])
+    print(f"Pushing {image.target}", file=sys.stderr)
+    pushed = client.output(["docker", "push", image.target])
     return "".join(re.findall(r"digest: (sha256:[0-9a-f]{64})", pushed)[-1:])
 
 
-def push_from_builder(image: str, target: str, build: Sequence[str]) -> str:
+def push_from_builder(image: Image) -> str:
     """Build where the builder is, push from there, and return the digest; SystemExit on failure."""
     with tempfile.TemporaryDirectory() as folder:
         metadata = Path(folder, "metadata.json")
         outputs = (
-            f"--output=type=docker,name={image}",
-            f"--output=type=image,name={target},push=true",
+            f"--output=type=docker,name={image.name}",
+            f"--output=type=image,name={image.target},push=true",
             f"--metadata-file={metadata}",
         )
-        client.output([*build[:2], *outputs, *build[2:]])
+        client.output([*image.build[:2], *outputs, *image.build[2:]])
         return str(json.loads(metadata.read_text("utf-8")).get("containerimage.digest", ""))
 
 
-def push(image: str, target: str, build: Sequence[str]) -> None:
-    """Build an image, name it in the engine, and push it as ``target``, REPOSITORY:TAG.
+def join(target: str, digests: Sequence[str]) -> str:
+    """Make one index of images that the registry has, and return its digest; SystemExit."""
+    tools = ("docker", "buildx", "imagetools")
+    images = (f"{target.rpartition(':')[0]}@{digest}" for digest in digests)
+    client.output([*tools, "create", f"--tag={target}", *images])
+    return client.output([*tools, "inspect", "--format={{.Manifest.Digest}}", target]).strip()
 
-    What names the image for ever is printed and written to build/digest.txt. Ends the program if
-    any of it fails.
+
+def push(target: str, images: Sequence[Image]) -> None:
+    """Build images, name them in the engine, and push them, in the end as ``target``.
+
+    In: REPOSITORY:TAG, and an image for each platform. What names the image, or the index, for ever
+    is printed and written to build/digest.txt. Ends the program if any of it fails.
     """
     push_built = push_from_engine if builds_in_engine() else push_from_builder
-    digest = push_built(image, target, build)
-    if not digest:
-        sys.exit(
-            "The image was pushed, but Docker did not print its digest. Look it up in the registry."
-        )
+    digests = []
+    for image in images:
+        digests.append(push_built(image))
+        if not digests[-1]:
+            sys.exit(
+                f"{image.target} was pushed, but Docker did not print its digest. "
+                "Look it up in the registry."
+            )
     # The tag may move one day; the digest is this image for ever.
+    digest = digests[0] if len(images) == 1 else join(target, digests)
     name = f"{target.rpartition(':')[0]}@{digest}"
     print(name)
     # After what was pushed is said: that is done, whatever becomes of this file.

@@ -30,7 +30,10 @@ LOGIN = r"POETRY_(HTTP_BASIC_[A-Z\d_]+_(USERNAME|PASSWORD)|REPOSITORIES_[A-Z_]+_
 PROXIES = {"HTTP_PROXY": "httpProxy", "HTTPS_PROXY": "httpsProxy", "NO_PROXY": "noProxy"}
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 # What builds take of .env; the rest of it is for compose only.
-BUILDS = ("APPLICATION_VERSION", "BUILDER_IMAGE", "HOST_GID", "HOST_UID", "PYTHON_IMAGE")
+BUILDS = (
+    *("APPLICATION_VERSION", "BUILDER_IMAGE", "DOCKER_DEFAULT_PLATFORM", "HOST_GID", "HOST_UID"),
+    "PYTHON_IMAGE",
+)
 
 
 def certificates() -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from errors import BuildError
 
-# size is read by docker/host/sizes.py.
+# platforms is read by docker/host/platforms.py, size by docker/host/sizes.py.
 TABLES = ("extras", "image", "size", "test", "trim", "wheels")
 TEST = ("not-imported", "programs", "runs")
 TRIM = ("duplicates", "exclude", "sources", "symbols", "tests")
@@ -196,7 +196,7 @@ def _table(pyproject: dict[str, Any], name: str, known: tuple[str, ...]) -> dict
             f"{name} in [tool.seedpod] is {table!r}. Write a table, [tool.seedpod.{name}]."
         )
     for where, content, keys in (
-        ("tool.seedpod", tables, TABLES),
+        ("tool.seedpod", tables, (*TABLES, "platforms")),
         (f"tool.seedpod.{name}", table, known),
     ):
         for key in sorted(content.keys() - set(keys)):

@@ -65,7 +65,18 @@ CAUSES = (
         r"docker exporter does not (?:currently )?support exporting manifest lists"
         r"|[Mm]ulti-platform build is not supported",
         "An image for several platforms cannot be loaded into this engine.",
-        "Name one in --platform, or turn on the engine's containerd image store.",
+        "List them as platforms in [tool.seedpod], or name one in --platform.",
+    ),
+    (
+        r"^(?:(?:#\d+ )?[\d.]+ )?exec (\S+): exec format error",
+        "{} does not run on this machine: it is for another processor, or a script without a line "
+        "like #!/bin/sh.",
+        "For another processor install emulators, or name a builder that has it in BUILDX_BUILDER.",
+    ),
+    (
+        r"no match for platform in manifest",
+        "The base image is not there for the platform that is built.",
+        "Name one in PYTHON_IMAGE that is, or leave the platform out of [tool.seedpod].",
     ),
     (
         r"push and load may not be set together|multiple outputs currently unsupported",

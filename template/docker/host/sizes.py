@@ -5,8 +5,9 @@
 Without arguments it builds base and every stage that has a budget. It prints a table of the stages,
 then the largest layers and distributions of the last one, and what grew since the last measurement
 within budget, which is kept in build/sizes.json. The same text goes to build/sizes.txt. The exit
-status is 1 if a stage is over its budget. What the size of a stage is stands in layers.py. One MB
-is 1,000,000 bytes, as docker prints it.
+status is 1 if a stage is over its budget. Of further platforms, base and production are measured,
+whose budget is production's. What the size of a stage is stands in layers.py. One MB is 1,000,000
+bytes, as docker prints it.
 """
 
 import io
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import engine
+import platforms
 import project_file
 import settings
 from figures import parse_size, print_table, show_size
@@ -111,7 +113,7 @@ def print_stages(stages: dict[str, Stage], before: dict[str, Stage]) -> None:
             [
                 name,
                 show_size(stage.size),
-                show_size(stage.size - stages[BASE].size),
+                show_size(stage.size - stages[" ".join([BASE, *name.split()[1:]])].size),
                 show_size(stage.compressed),
                 show_size(stage.budget) if stage.budget is not None else "-",
                 show_size(stage.size - old.size) if old else "-",
@@ -164,7 +166,10 @@ def budgets_of_stages() -> dict[str, int]:
 
 
 def build_stages() -> dict[str, str]:
-    """Build the stages to measure, and return the names of their images; raises SizeError."""
+    """Build the stages to measure, and return the names of their images; raises SizeError.
+
+    With a stage of another platform stands that, behind a space; they come first.
+    """
     stages = (BASE, *(budgets_of_stages() or ("production",)))
     known = engine.stages()
     for stage in stages:
@@ -173,9 +178,15 @@ def build_stages() -> dict[str, str]:
                 f"[tool.seedpod.size] names {stage!r}, which is no stage of the Dockerfile. "
                 "Name one, like production, or remove it."
             )
-    for stage in stages:
-        engine.build(stage)
-    return {stage: f"{engine.name()}:{stage}" for stage in stages}
+    images = {}
+    *others, main = platforms.wanted()
+    for platform in (*others, main):
+        for stage in (BASE, engine.PRODUCTION) if platform in others else stages:
+            tag = platforms.tag(stage, platform)
+            engine.build(stage, tag=tag, platform=platform)
+            label = f"{stage} {platform}" if platform in others else stage
+            images[label] = f"{engine.name()}:{tag}"
+    return images
 
 
 def run(images: dict[str, str], trimmed: dict[str, Any]) -> bool:
@@ -189,8 +200,10 @@ def run(images: dict[str, str], trimmed: dict[str, Any]) -> bool:
     last = list(images)[-1]
     stages = {}
     for (name, image), found in zip(images.items(), measure(*images.values()), strict=True):
-        stage = Stage(found.size, found.compressed, budgets.get(name), found.layers)
-        if name == last or stage.budget is not None:
+        title, _, platform = name.partition(" ")
+        stage = Stage(found.size, found.compressed, budgets.get(title), found.layers)
+        runs = not platform or platforms.runs_here(image)
+        if (name == last or stage.budget is not None) and runs:
             stage.distributions = distributions(image, found)
         stages[name] = stage
     print_stages(stages, before)

@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import engine
+import platforms
 import settings
 from session import SessionError, docker, ended_by_errors, read_text, write_text
 
 PYPROJECT = Path("pyproject.toml")
 RUN, BUILD = "dependencies", "dev-dependencies"
+REPORT = ("system-report", "report.json")
 LOCK = Path("sys.lock")
 HEADER = '# The exact system packages of the image; written by "nox -s sys_lock".'
 
@@ -81,8 +83,8 @@ def toml_key(name: str) -> str:
     return name if name.replace("-", "").replace("_", "").isalnum() else json.dumps(name)
 
 
-def check(report: Mapping[str, Any], *kinds: str) -> None:
-    """Print the findings of a report; ends the program if one is of the kinds that matter."""
+def check(report: Mapping[str, Any], *kinds: str) -> bool:
+    """Print the findings of a report; return whether none is of the kinds that matter."""
     findings = report["findings"]
     for finding in findings:
         print(describe(finding, report["title"]))
@@ -90,11 +92,10 @@ def check(report: Mapping[str, Any], *kinds: str) -> None:
         print(suggest(hint, report["title"]))
     for package in () if kinds else report["uncompiled"]:
         print(warn(package, report["title"]))
-    if any(finding["kind"] in kinds or not kinds for finding in findings):
-        sys.exit(1)
     if not findings:
         needed, declared = len(report["libraries"]), report["declared"]
         print(f"Libraries beyond the base image: {needed}, from {declared} declared packages.")
+    return not any(finding["kind"] in kinds or not kinds for finding in findings)
 
 
 def fix(text: str, key: str, findings: Iterable[Mapping[str, Any]]) -> str:
@@ -208,11 +209,11 @@ def _is_entry(entry: Any) -> bool:
     )
 
 
-def lock(new: Mapping[str, Any], *, compare: bool = False) -> None:
-    """Write sys.lock with the packages of an image, or only compare it.
+def lock(new: Mapping[str, Any], *, compare: bool = False) -> bool:
+    """Write sys.lock with the packages of an image, or only compare it; return whether it fits.
 
-    In: what docker/image/resolve_system.py found. Ends the program if a comparison finds anything;
-    raises SessionError if the base image cannot be inspected.
+    In: what docker/image/resolve_system.py found. Raises SessionError if the base image cannot be
+    inspected.
     """
     version = new["lock-version"]
     new = {key: value for key, value in new.items() if key != "lock-version"}
@@ -220,18 +221,37 @@ def lock(new: Mapping[str, Any], *, compare: bool = False) -> None:
     key = (new["release"], new["architecture"])
     if not new["package"] and key not in entries:
         print(f"pyproject.toml declares no system packages for {new['release']}.")
-        return
+        return True
     changed = differences(entries.get(key), new)
     if compare:
         for change in changed:
             print(f"{LOCK} is out of date: {change}.")
-        sys.exit("Run nox -s sys_lock." if changed else 0)
+        return not changed
     entries.pop(key, None)
     if new["package"]:
         image = base_image()
         entries[key] = {**new, "base-image": image, "base-digest": digest(image)}
     write_text(LOCK, text(entries.values(), version))
     print(f"{LOCK} has {len(new['package'])} packages for {' on '.join(key)}.")
+    return True
+
+
+def each(stage: str, file: str, *options: str) -> list[dict[str, Any]]:
+    """Return what a stage exports for each platform, when all are there."""
+    return [
+        engine.exported(stage, file, *options, platform=platform) for platform in platforms.wanted()
+    ]
+
+
+def check_each(*kinds: str) -> None:
+    """Check the report of each platform; ends the program if one has a finding that matters."""
+    passed = True
+    for platform, report in zip(platforms.wanted(), each(*REPORT), strict=True):
+        if len(platforms.wanted()) > 1:
+            print(f"{platform}:")
+        passed &= check(report, *kinds)
+    if not passed:
+        sys.exit(1)
 
 
 def main() -> None:
@@ -240,12 +260,15 @@ def main() -> None:
     with ended_by_errors():
         match sys.argv[1:]:
             case ["check", *kinds]:
-                check(engine.exported("system-report", "report.json"), *kinds)
+                check_each(*kinds)
             case ["fix"]:
-                fix_file(engine.exported("system-report", "report.json"))
+                for report in each(*REPORT):
+                    fix_file(report)
             case ["lock"] | ["lock", "--check"] as arguments:
-                resolved = engine.exported("system-lock", "resolved.json", engine.repeated())
-                lock(resolved, compare="--check" in arguments)
+                resolved = each("system-lock", "resolved.json", engine.repeated())
+                fits = [lock(entry, compare="--check" in arguments) for entry in resolved]
+                if not all(fits):
+                    sys.exit("Run nox -s sys_lock.")
             case _:
                 sys.exit(__doc__)
 

@@ -3,7 +3,7 @@
     python docker/host/wheels.py [--only-binary]
 
 With --only-binary it ends with status 1 if something has to be compiled. What the lock does not
-name any more is removed from the wheelhouse of this platform.
+name any more is removed from the wheelhouse of each platform that is made.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import engine
+import platforms
 import settings
 from session import ended_by_errors
 
@@ -74,10 +75,11 @@ def main() -> None:
         sys.exit("Usage: nox -s docker_wheels [-- --only-binary]")
     settings.apply()
     with ended_by_errors():
-        plan = engine.exported("wheel-plan", "wheel-plan.json")
-        announce(plan, only_binary=ONLY_BINARY in sys.argv)
-        engine.export("wheelhouse", WHEELHOUSE)
-        report(Path(WHEELHOUSE, plan["tag"]))
+        for platform in platforms.wanted():
+            plan = engine.exported("wheel-plan", "wheel-plan.json", platform=platform)
+            announce(plan, only_binary=ONLY_BINARY in sys.argv)
+            engine.export("wheelhouse", WHEELHOUSE, platform=platform)
+            report(Path(WHEELHOUSE, plan["tag"]))
 
 
 if __name__ == "__main__":

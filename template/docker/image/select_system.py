@@ -12,6 +12,7 @@ import hashlib
 import json
 import platform
 import sys
+import sysconfig
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -94,7 +95,9 @@ def compile_key(name: str, build: Mapping[str, str], there: Iterable[str]) -> st
     # machine with an empty cache makes.
     facts = [build, sorted(there)]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    return f"{name}-{platform.machine()}-{digest[:12]}"
+    # A kernel runs programs for an older processor, too, and says what it is itself.
+    processor = sysconfig.get_config_var("MULTIARCH") or platform.machine()
+    return f"{name}-{processor}-{digest[:12]}"
 
 
 def of_this_image(system: Path) -> tuple[str, Section]:
