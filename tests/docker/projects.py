@@ -152,6 +152,14 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     assert waiting.until(condition, seconds), "it did not happen in time"
 
 
+def executed(output: str) -> set[str]:
+    """Return the stages in which one build ran a program, by BuildKit's plain progress."""
+    stages = dict(re.findall(r"^#(\d+) \[(\S+) +\d+/\d+\] RUN", output, flags=re.M))
+    assert stages, output
+    cached = set(re.findall(r"^#(\d+) CACHED", output, flags=re.M))
+    return {stage for number, stage in stages.items() if number not in cached}
+
+
 Twin = Callable[[Made], Made]
 
 

@@ -9,7 +9,7 @@ import pytest
 from support import builder, waiting
 from support.docker import Client
 from support.transfer import Registry, registry
-from tests.docker.projects import Made, Make, free_port
+from tests.docker.projects import Made, Make, executed, free_port
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,10 @@ def project(make: Make) -> Iterator[Made]:
 
 def image(project: Made, stage: str = "production") -> str:
     return project.docker("image", "inspect", "--format", "{{.Id}}", f"{project.name}:{stage}")
+
+
+def has_containerd_store(project: Made) -> bool:
+    return "io.containerd" in project.docker("info", "--format", "{{json .DriverStatus}}")
 
 
 def greet(project: Made, greeting: str) -> None:
@@ -73,6 +77,22 @@ def test_what_is_pushed_is_what_is_loaded(project: Made, store: Registry) -> Non
         project.docker("rmi", pulled)
 
 
+def test_an_emptied_builder_takes_its_layers_from_a_registry(
+    project: Made, store: Registry
+) -> None:
+    """As on a fresh machine of a pipeline: nothing is compiled, installed or copied again."""
+    if has_containerd_store(project):
+        pytest.skip("the builder is this engine's own, whose cache other tests need")
+    kept = f"type=registry,ref={store.address}/cache:{{stage}}"
+    own = project.variables.get("BUILD_OPTIONS", "")
+    options = f"{own} --cache-from={kept} --cache-to={kept},mode=max"
+    greet(project, "kept")
+    project.session("docker_prod", BUILD_OPTIONS=options)
+    project.docker("buildx", "prune", "--all", "--force")
+    assert executed(project.session("docker_prod", BUILD_OPTIONS=options)) == set()
+    assert shown(project) == "kept"
+
+
 @pytest.mark.proofs
 def test_what_compose_builds_is_loaded(project: Made) -> None:
     """Compose's own build: its image is new whenever the container starts."""
@@ -109,7 +129,7 @@ def test_an_image_for_several_platforms_is_loaded_or_it_is_said_why_not(project:
     """Containerd's image store takes it; the older one has an image for one platform."""
     several = "--platform=linux/amd64,linux/arm64"
     options = f"{project.variables.get('BUILD_OPTIONS', '')} {several}"
-    if "io.containerd.snapshotter" in project.docker("info", "--format", "{{json .DriverStatus}}"):
+    if has_containerd_store(project):
         greet(project, "several")
         project.session("docker_prod", BUILD_OPTIONS=options)
         assert shown(project) == "several"

@@ -17,6 +17,7 @@ from tests.docker.projects import (
     Make,
     Twin,
     cache_mounts,
+    executed,
     export,
     program,
     service_image,
@@ -43,14 +44,6 @@ def database(compiled: Made) -> Iterator[str]:
     finally:
         compiled.docker("rm", "--force", "--volumes", container)
         compiled.docker("network", "rm", network)
-
-
-def executed(output: str) -> set[str]:
-    """Return the stages in which one build ran a program, by BuildKit's plain progress."""
-    stages = dict(re.findall(r"^#(\d+) \[(\S+) +\d+/\d+\] RUN", output, flags=re.M))
-    assert stages, output
-    cached = set(re.findall(r"^#(\d+) CACHED", output, flags=re.M))
-    return {stage for number, stage in stages.items() if number not in cached}
 
 
 def unique() -> str:
