@@ -132,6 +132,7 @@ def test_a_change_of_a_package_changes_the_images_that_have_it_and_no_others(
     assert {tag for tag in before if before[tag] != after[tag]} == {YAML, f"{YAML}-builder"}
 
 
+@pytest.mark.proofs
 def test_what_is_built_anew_of_the_same_packages_is_not_pushed_again(catalogue: Made) -> None:
     """Else a pipeline that rebuilds every week would propose a change every week."""
     path = catalogue.folder / "digests.toml"

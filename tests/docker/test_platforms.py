@@ -29,7 +29,7 @@ DECLARED = f"""
 [tool.sys.debian12.dev-dependencies]
 gcc = "*"
 libc6-dev = "*"
-libpython{PYTHON}-dev = "*"
+"libpython{PYTHON}-dev" = "*"
 
 [tool.seedpod.wheels]
 no-binary = ["markupsafe"]
@@ -64,6 +64,9 @@ def project(make: Make, base: str) -> Made:
     project = replace(made, variables={**made.variables, "PYTHON_IMAGE": base})
     project.edit("pyproject.toml", "dependencies = [\n", 'dependencies = [\n    "markupsafe",\n')
     declare(project, DECLARED)
+    # The other stages are measured as ever.
+    for stage, budget in (("development", "450"), ("test", "248")):
+        project.edit("pyproject.toml", f'{stage} = "{budget} MB"\n', "")
     project.session("lock")
     return project
 

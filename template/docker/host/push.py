@@ -65,7 +65,9 @@ def join(target: str, digests: Sequence[str]) -> str:
     tools = ("docker", "buildx", "imagetools")
     images = (f"{target.rpartition(':')[0]}@{digest}" for digest in digests)
     client.output([*tools, "create", f"--tag={target}", *images])
-    return client.output([*tools, "inspect", "--format={{.Manifest.Digest}}", target]).strip()
+    # Any other template is followed by a description for people.
+    manifest = client.output([*tools, "inspect", "--format={{json .Manifest}}", target])
+    return str(json.loads(manifest)["digest"])
 
 
 def push(target: str, images: Sequence[Image]) -> None:
