@@ -196,7 +196,7 @@ def _table(pyproject: dict[str, Any], name: str, known: tuple[str, ...]) -> dict
             f"{name} in [tool.seedpod] is {table!r}. Write a table, [tool.seedpod.{name}]."
         )
     for where, content, keys in (
-        ("tool.seedpod", tables, (*TABLES, "platforms")),
+        ("tool.seedpod", tables, sorted((*TABLES, "platforms"))),
         (f"tool.seedpod.{name}", table, known),
     ):
         for key in sorted(content.keys() - set(keys)):

@@ -6,6 +6,7 @@ several platforms are pushed one after the other, and become one index in the re
 store may have no room for one.
 """
 
+import hashlib
 import json
 import re
 import subprocess
@@ -65,9 +66,9 @@ def join(target: str, digests: Sequence[str]) -> str:
     tools = ("docker", "buildx", "imagetools")
     images = (f"{target.rpartition(':')[0]}@{digest}" for digest in digests)
     client.output([*tools, "create", f"--tag={target}", *images])
-    # Any other template is followed by a description for people.
-    manifest = client.output([*tools, "inspect", "--format={{json .Manifest}}", target])
-    return str(json.loads(manifest)["digest"])
+    index = client.output([*tools, "inspect", "--raw", target])
+    # A document is named by the digest of its bytes (OCI image specification, descriptor.md).
+    return f"sha256:{hashlib.sha256(index.encode()).hexdigest()}"
 
 
 def push(target: str, images: Sequence[Image]) -> None:
