@@ -148,6 +148,7 @@ def test_both_are_tested(project: Made) -> None:
     assert output.count(" passed in ") == 2
     assert output.index("Testing linux/386") < output.index("Testing linux/amd64")
     assert architecture(project, f"{project.name}:candidate") == "amd64"
+    assert architecture(project, f"{project.name}:candidate-386") == "386"
 
 
 def test_both_are_checked_and_measured(project: Made) -> None:
@@ -183,6 +184,19 @@ def test_what_cannot_run_here_is_named(project: Made, client: Client, tmp_path: 
     finally:
         client.run("rmi", "--force", name)
     assert "/bin/sh does not run on this machine: it is for another processor" in output
+
+
+def test_a_base_image_for_one_platform_alone_is_not_tested_as_another(
+    project: Made, client: Client
+) -> None:
+    """Builds take it for any platform, and its programs run here."""
+    plain = bases.debian_python(PYTHON, client)
+    name = f"{project.variables['PYTHON_IMAGE'].rpartition(':')[0]}:alone"
+    client.run_or_raise("No tag.", "tag", plain, name)
+    client.run_or_raise("No push.", "push", "--quiet", name)
+    client.run_or_raise("The tag stays.", "rmi", name)
+    output = project.refused("docker_test", PYTHON_IMAGE=name)
+    assert "The image for linux/386 has programs for x86_64 with 64 bits" in output
 
 
 def test_a_base_image_that_is_not_for_a_platform_is_named(project: Made) -> None:

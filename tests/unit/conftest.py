@@ -246,7 +246,8 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> Exports:
             path.write_text(json.dumps(content))
 
         monkeypatch.setattr("engine.export", export)
-        monkeypatch.setattr("platforms.wanted", lambda: [""])
+        for name in ("locked", "wanted"):
+            monkeypatch.setattr(f"platforms.{name}", lambda: [""])
         monkeypatch.setattr("settings.apply", lambda: None)
         return built
 

@@ -30,7 +30,8 @@ def declare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callabl
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DOCKER_DEFAULT_PLATFORM", raising=False)
     monkeypatch.delenv("BUILD_OPTIONS", raising=False)
-    platforms._own.cache_clear()
+    for cached in (platforms._own, platforms._tell):
+        cached.cache_clear()
     monkeypatch.setattr("platforms.docker", lambda *_: "linux/amd64\n")
 
     def write(value: object) -> None:
@@ -103,13 +104,63 @@ def test_another_one_has_a_tag_of_its_own(declare: object) -> None:
 
 
 def test_one_machine_may_build_for_itself_alone(
-    declare: Callable[[object], None], monkeypatch: pytest.MonkeyPatch
+    declare: Callable[[object], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """By Docker's own variable, of the environment or of .env."""
     monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/amd64")
-    for listed in (SEVERAL, None):
-        declare(listed)
-        assert platforms.wanted() == ["linux/amd64"]
+    assert platforms.wanted() == ["linux/amd64"]
+    assert platforms.wanted() == ["linux/amd64"]
+    assert capsys.readouterr().err == (
+        "Only for linux/amd64, as DOCKER_DEFAULT_PLATFORM says. "
+        "Left out: linux/386, linux/arm/v7.\n"
+    )
+    # Without platforms, Docker itself reads it.
+    declare(None)
+    assert platforms.wanted() == [""]
+    declare(SEVERAL)
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "amd64")
+    with pytest.raises(SessionError, match=r"^DOCKER_DEFAULT_PLATFORM is 'amd64'\. Write a"):
+        platforms.wanted()
+
+
+def test_an_engine_that_does_not_answer_leaves_the_order(
+    declare: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions that only take files need a builder alone."""
+
+    def fail(*_: str) -> str:
+        raise SessionError("docker version failed.")
+
+    monkeypatch.setattr("platforms.docker", fail)
+    assert platforms.wanted() == ["linux/386", "linux/arm/v7", "linux/amd64"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "locked"),
+    [
+        (None, [""]),
+        (["linux/amd64"], ["linux/amd64"]),
+        (["linux/386", "linux/amd64"], ["linux/386", "linux/amd64"]),
+        # Its developers have another processor than its servers.
+        (["linux/arm64"], ["", "linux/arm64"]),
+    ],
+)
+def test_what_is_locked_serves_development_on_this_machine_too(
+    declare: Callable[[object], None], listed: object, locked: list[str]
+) -> None:
+    declare(listed)
+    assert platforms.locked() == locked
+
+
+def test_a_platform_in_the_options_of_every_build_is_refused(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUILD_OPTIONS", "--platform linux/arm64")
+    with pytest.raises(SessionError, match=r"^BUILD_OPTIONS names a platform, and \[tool\.s"):
+        engine.build_for_all("production")
+    engine.build("development")
 
 
 @pytest.mark.parametrize(
@@ -169,13 +220,13 @@ def test_each_is_tested_that_runs_here_and_the_others_are_named(
     commands: Commands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CANDIDATE_TAG", "")
-    runs = iter([True, False])
-    monkeypatch.setattr("platforms.runs_here", lambda _: next(runs))
+    runs = iter([True, False, True])
+    monkeypatch.setattr("platforms.runs_here", lambda *_: next(runs))
     engine.test("-q")
     assert built(commands) == [
-        ("linux/386", "left-pad:candidate"),
+        ("linux/386", "left-pad:candidate-386"),
         ("linux/386", "left-pad:test"),
-        ("linux/arm/v7", "left-pad:candidate"),
+        ("linux/arm/v7", "left-pad:candidate-arm-v7"),
         ("linux/amd64", "left-pad:candidate"),
         ("linux/amd64", "left-pad:test"),
     ]
@@ -205,7 +256,10 @@ def test_what_is_pushed_becomes_one_index(
     ways = {"docker": "push_from_engine", "docker-container": "push_from_builder"}
     monkeypatch.setattr(push, ways[driver], push_built)
     engine.push_production("host/shop:1")
-    *pushed, create, inspect = commands
+    *made, create, inspect = commands
+    loaded, pushed = made[:3], made[3:]
+    # All are there before the first one is sent.
+    assert all("--load" in command for command in loaded)
     assert pushed == [["host/shop:1-386"], ["host/shop:1-arm-v7"], ["host/shop:1-amd64"]]
     tools = ["docker", "buildx", "imagetools"]
     images = ["host/shop@a", "host/shop@b", "host/shop@c"]
@@ -227,8 +281,7 @@ def test_one_platform_is_pushed_under_its_tag_alone(
     engine.push_production("host/shop:1")
     assert "--platform=linux/386" in commands[0]
     assert commands[-1] == ["docker", "push", "host/shop:1"]
-    told = "Left out by DOCKER_DEFAULT_PLATFORM: linux/amd64, linux/arm/v7.\n"
-    assert told in capsys.readouterr().err
+    assert "Left out: linux/amd64, linux/arm/v7.\n" in capsys.readouterr().err
 
 
 def exports(monkeypatch: pytest.MonkeyPatch, content: Callable[[str], dict[str, Any]]) -> list[str]:
@@ -296,6 +349,31 @@ def test_the_report_of_each_is_judged(
     assert lines[1].startswith("libx.so.1, needed by app, is in the package libx")
 
 
+def test_what_one_platform_needs_is_not_unused(
+    declare: Callable[[object], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A wheel for one processor has a library inside, and for another it is compiled."""
+    declare(["linux/amd64", "linux/386"])
+
+    def unused(package: str) -> dict[str, object]:
+        return {"kind": "unused", "package": package, "library": None, "users": []}
+
+    def report(platform: str) -> dict[str, Any]:
+        findings = [unused("libnowhere"), *([unused("libjpeg")] if platform.endswith("4") else [])]
+        facts = {"title": "tool.sys.debian12", "declared": 2, "libraries": []}
+        return {**facts, "findings": findings, "hints": [], "uncompiled": []}
+
+    exports(monkeypatch, report)
+    monkeypatch.setattr(sys, "argv", ["system_packages.py", "check"])
+    with pytest.raises(SystemExit):
+        system_packages.main()
+    out = capsys.readouterr().out
+    assert "libjpeg" not in out
+    assert out.count("No library needs libnowhere") == 2
+
+
 def test_wheels_are_made_for_each(declare: object, monkeypatch: pytest.MonkeyPatch) -> None:
     def plan(platform: str) -> dict[str, Any]:
         return {"refused": "", "announcement": "", "tag": f"cp311-{platforms.suffix(platform)}"}
@@ -350,10 +428,19 @@ def test_wheels_of_two_processors_that_one_kernel_runs_are_kept_apart(
 def test_a_program_that_is_for_another_processor_does_not_run(
     program: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    program("docker", {"run": "x86_64 32\n"})
+    assert platforms.runs_here("x", "linux/386")
+    for other in ("linux/amd64", "linux/arm64", "linux/arm/v7"):
+        with pytest.raises(
+            SessionError, match=rf"^The image for {other} has programs for x86_64 w"
+        ):
+            platforms.runs_here("x", other)
+    # One that Seedpod does not know, and an image without a Python.
+    assert platforms.runs_here("x", "linux/loong64")
     program("docker", {"run": ""})
-    assert platforms.runs_here("x")
+    assert platforms.runs_here("x", "linux/amd64")
     script = tmp_path / "docker"
     script.write_text("#!/bin/sh\necho 'exec /usr/bin/python3: exec format error' >&2\nexit 255\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.defpath}")
-    assert not platforms.runs_here("x")
+    assert not platforms.runs_here("x", "linux/arm64")

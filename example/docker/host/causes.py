@@ -68,7 +68,7 @@ CAUSES = (
         "List them as platforms in [tool.seedpod], or name one in --platform.",
     ),
     (
-        r"^(?:(?:#\d+ )?[\d.]+ )?exec (\S+): exec format error",
+        r"^(?:(?:#\d+ )?[\d.]+ )?exec (\S+): [Ee]xec format error",
         "{} does not run on this machine: it is for another processor, or a script without a line "
         "like #!/bin/sh.",
         "For another processor install emulators, or name a builder that has it in BUILDX_BUILDER.",

@@ -153,6 +153,11 @@ def stages() -> list[str]:
     return re.findall(r"^FROM .+\sAS\s+(\S+)", text, flags=re.MULTILINE | re.IGNORECASE)
 
 
+def names_platform(option: str) -> bool:
+    """Tell whether an option of docker build is one for its platform."""
+    return option.partition("=")[0] == "--platform"
+
+
 def build_command(stage: str, *options: str, platform: str = "") -> list[str]:
     """Return the command that builds a stage; settings reach it as arguments and secrets.
 
@@ -172,6 +177,11 @@ def build_command(stage: str, *options: str, platform: str = "") -> list[str]:
         own += shlex.split(os.environ.get("BUILD_OPTIONS", "").replace("{stage}", kept))
     except ValueError as error:
         raise SessionError(f"BUILD_OPTIONS has no words ({error}). Close its quotes.") from error
+    # Docker would take all of them.
+    if platform and sum(map(names_platform, own)) > 1:
+        raise SessionError(
+            "BUILD_OPTIONS names a platform, and [tool.seedpod] does. Remove it from BUILD_OPTIONS."
+        )
     return ["docker", "build", f"--target={stage}", *own, *options, "."]
 
 
@@ -217,8 +227,7 @@ def build_for_all(stage: str, *options: str) -> None:
     Those that are not the engine's have a tag of their own, and come first: if one cannot be built,
     production stays what it is. An engine's store may have no room for more in one tag.
     """
-    names_one = any(option.partition("=")[0] == "--platform" for option in options)
-    if stage != PRODUCTION or names_one:
+    if stage != PRODUCTION or any(map(names_platform, options)):
         build(stage, *options)
         return
     for platform in platforms.wanted():
@@ -276,12 +285,12 @@ def test(*options: str) -> None:
     if not (is_package or runs or has_tests):
         remedy = 'Add runs = [["--version"]] to [tool.seedpod.test]'
         raise SessionError(f"docker_test has nothing to run. {remedy}")
-    os.environ["CANDIDATE_TAG"] = CANDIDATE
     *others, main = platforms.wanted()
     for platform in (*others, main):
-        build(PRODUCTION, tag=CANDIDATE, platform=platform)
+        tag = os.environ["CANDIDATE_TAG"] = platforms.tag(CANDIDATE, platform)
+        build(PRODUCTION, tag=tag, platform=platform)
         # A builder elsewhere can build what the engine here cannot run.
-        if platform in others and not platforms.runs_here(f"{name()}:{CANDIDATE}"):
+        if platform and not platforms.runs_here(f"{name()}:{tag}", platform):
             print(f"{platform} is not tested: its programs do not run here.", flush=True)
             continue
         commands: list[Sequence[str]] = []
@@ -290,7 +299,7 @@ def test(*options: str) -> None:
             program = ("--entrypoint=python3", f"{name()}-production", "-P", "-c", text)
             commands.append(("run", "--rm", *program, name(), facts["not-imported.json"]))
         for arguments in runs:
-            words = with_command(f"{name()}:{CANDIDATE}", *arguments)
+            words = with_command(f"{name()}:{tag}", *arguments)
             commands.append(("run", "--rm", f"{name()}-production", *words))
         if has_tests:
             build("test", platform=platform)
@@ -348,12 +357,16 @@ def propose_versions() -> None:
 
     Ends the program if a package is locked that an image can neither take nor compile.
     """
-    for platform in platforms.wanted():
+    wanted, refused = platforms.wanted(), []
+    for platform in wanted:
         found = exported("proposal", "proposal.json", repeated(), platform=platform)
+        title = f"{platform}: " if len(wanted) > 1 else ""
         if found["announcement"]:
-            print(found["announcement"], flush=True)
+            print(f"{title}{found['announcement']}", flush=True)
         if found["refused"]:
-            sys.exit(found["refused"])
+            refused.append(f"{title}{found['refused']}")
+    if refused:
+        sys.exit("\n".join(refused))
 
 
 def push_production(*arguments: str) -> None:
@@ -363,8 +376,6 @@ def push_production(*arguments: str) -> None:
         sys.exit("Usage: nox -s docker_push -- REPOSITORY:TAG")
     ensure_lock()
     wanted = platforms.wanted()
-    if left := sorted({*platforms.declared()} - {*wanted}):
-        print(f"Left out by DOCKER_DEFAULT_PLATFORM: {', '.join(left)}.", file=sys.stderr)
     images = [
         push.Image(
             f"{name()}:{platforms.tag(PRODUCTION, platform)}",

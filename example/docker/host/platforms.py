@@ -11,6 +11,8 @@ import functools
 import os
 import re
 import subprocess
+import sys
+from contextlib import suppress
 
 import project_file
 from session import SessionError, docker, ended_by_errors
@@ -19,6 +21,18 @@ from session import SessionError, docker, ended_by_errors
 FORM = re.compile(r"linux/[a-z0-9]+(?:/v\d+)?")
 # What the kernel says of a program that is for another processor.
 FOREIGN = "exec format error"
+# What a kernel calls itself, and the width of a pointer of the programs for each processor. One for
+# 64 bits may run those for 32, too, and then says its own name.
+PROCESSORS = {
+    "386": ("i686 x86_64", "32"),
+    "amd64": ("x86_64", "64"),
+    "arm": ("armv6l armv7l armv8l aarch64", "32"),
+    "arm64": ("aarch64", "64"),
+    "ppc64le": ("ppc64le", "64"),
+    "riscv64": ("riscv64", "64"),
+    "s390x": ("s390x", "64"),
+}
+PROBE = "import platform, struct; print(platform.machine(), struct.calcsize('P') * 8)"
 
 
 def declared() -> list[str]:
@@ -44,18 +58,43 @@ def wanted() -> list[str]:
     """
     found = declared()
     one = os.environ.get("DOCKER_DEFAULT_PLATFORM")
-    if not found or one:
-        return [one or ""]
-    if len(found) == 1:
-        return found
-    # An engine does not say which variant of a processor it has.
-    main = next((name for name in found if f"{name}/".startswith(f"{_own()}/")), found[0])
+    if found and one:
+        if not FORM.fullmatch(one):
+            raise SessionError(
+                f"DOCKER_DEFAULT_PLATFORM is {one!r}. Write a platform, like linux/amd64."
+            )
+        _tell(one, *(name for name in found if name != one))
+        return [one]
+    if len(found) < 2:
+        return found or [""]
+    main = next(filter(_is_own, found), found[0])
     return [*(name for name in found if name != main), main]
+
+
+def locked() -> list[str]:
+    """Return the platforms whose packages are locked: development is for the engine's own, too."""
+    found = wanted()
+    return found if found == [""] or any(map(_is_own, found)) else ["", *found]
+
+
+def _is_own(platform: str) -> bool:
+    # An engine does not say which variant of a processor it has.
+    return f"{platform}/".startswith(f"{_own()}/")
 
 
 @functools.cache
 def _own() -> str:
-    return docker("version", "--format={{.Server.Os}}/{{.Server.Arch}}").strip()
+    """Return the platform of the engine; an empty text if only a builder elsewhere answers."""
+    with suppress(SessionError):
+        return docker("version", "--format={{.Server.Os}}/{{.Server.Arch}}").strip()
+    return ""
+
+
+@functools.cache
+def _tell(one: str, *others: str) -> None:
+    """Say once what a variable of this machine leaves out of what the project declares."""
+    left = f" Left out: {', '.join(others)}." if others else ""
+    print(f"Only for {one}, as DOCKER_DEFAULT_PLATFORM says.{left}", file=sys.stderr, flush=True)
 
 
 def suffix(platform: str) -> str:
@@ -68,11 +107,30 @@ def tag(stage: str, platform: str) -> str:
     return stage if platform == wanted()[-1] else f"{stage}-{suffix(platform)}"
 
 
-def runs_here(image: str) -> bool:
-    """Tell whether the engine runs an image's programs; an image that has none counts, too."""
-    command = ["docker", "run", "--rm", "--network=none", "--entrypoint=python3", image, "-c", ""]
+def runs_here(image: str, platform: str) -> bool:
+    """Tell whether the engine runs an image's programs; raises SessionError for other programs.
+
+    A base image of one platform alone is taken for any: https://github.com/docker/buildx/issues/3854
+    """
+    command = [
+        "docker",
+        "run",
+        "--rm",
+        "--network=none",
+        "--entrypoint=python3",
+        image,
+        "-c",
+        PROBE,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    return FOREIGN not in done.stderr
+    machines, bits = PROCESSORS.get(platform.split("/")[1], ("", ""))
+    found = done.stdout.split()
+    if machines and len(found) == 2 and (found[0] not in machines.split() or found[1] != bits):
+        raise SessionError(
+            f"The image for {platform} has programs for {' with '.join(found)} bits: the base "
+            "image is not there for that platform. Name one in PYTHON_IMAGE that is."
+        )
+    return FOREIGN not in done.stderr.lower()
 
 
 if __name__ == "__main__":

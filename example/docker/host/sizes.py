@@ -202,7 +202,7 @@ def run(images: dict[str, str], trimmed: dict[str, Any]) -> bool:
     for (name, image), found in zip(images.items(), measure(*images.values()), strict=True):
         title, _, platform = name.partition(" ")
         stage = Stage(found.size, found.compressed, budgets.get(title), found.layers)
-        runs = not platform or platforms.runs_here(image)
+        runs = not platform or platforms.runs_here(image, platform)
         if (name == last or stage.budget is not None) and runs:
             stage.distributions = distributions(image, found)
         stages[name] = stage
@@ -235,7 +235,8 @@ def main() -> None:
             settings.apply()
             images = build_stages()
             if project_file.setting("trim"):
-                trimmed = engine.exported("trim-report", "trim.json")
+                main = platforms.wanted()[-1]
+                trimmed = engine.exported("trim-report", "trim.json", platform=main)
         try:
             with redirect_stdout(report):
                 within = run(images, trimmed)

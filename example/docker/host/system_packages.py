@@ -28,7 +28,6 @@ from session import SessionError, docker, ended_by_errors, read_text, write_text
 
 PYPROJECT = Path("pyproject.toml")
 RUN, BUILD = "dependencies", "dev-dependencies"
-REPORT = ("system-report", "report.json")
 LOCK = Path("sys.lock")
 HEADER = '# The exact system packages of the image; written by "nox -s sys_lock".'
 
@@ -149,7 +148,8 @@ def digest(image: str) -> str:
     try:
         found = docker(*inspect)
     except SessionError:
-        docker("pull", "--quiet", image)
+        platform = platforms.wanted()[-1]
+        docker("pull", "--quiet", *([f"--platform={platform}"] if platform else []), image)
         found = docker(*inspect)
     return found.strip().rpartition("@")[2]
 
@@ -236,18 +236,32 @@ def lock(new: Mapping[str, Any], *, compare: bool = False) -> bool:
     return True
 
 
-def each(stage: str, file: str, *options: str) -> list[dict[str, Any]]:
-    """Return what a stage exports for each platform, when all are there."""
-    return [
-        engine.exported(stage, file, *options, platform=platform) for platform in platforms.wanted()
-    ]
+def reports() -> dict[str, dict[str, Any]]:
+    """Return the report for each platform, when all are there.
+
+    What one of them needs is neither unused nor only for building, whatever the others say.
+    """
+    found = {
+        platform: engine.exported("system-report", "report.json", platform=platform)
+        for platform in platforms.wanted()
+    }
+    everywhere = set.intersection(
+        *({(x["kind"], x["package"]) for x in report["findings"]} for report in found.values())
+    )
+    for report in found.values():
+        report["findings"] = [
+            x
+            for x in report["findings"]
+            if x["kind"] == "missing" or (x["kind"], x["package"]) in everywhere
+        ]
+    return found
 
 
 def check_each(*kinds: str) -> None:
     """Check the report of each platform; ends the program if one has a finding that matters."""
-    passed = True
-    for platform, report in zip(platforms.wanted(), each(*REPORT), strict=True):
-        if len(platforms.wanted()) > 1:
+    passed, found = True, reports()
+    for platform, report in found.items():
+        if len(found) > 1:
             print(f"{platform}:")
         passed &= check(report, *kinds)
     if not passed:
@@ -262,10 +276,13 @@ def main() -> None:
             case ["check", *kinds]:
                 check_each(*kinds)
             case ["fix"]:
-                for report in each(*REPORT):
+                for report in reports().values():
                     fix_file(report)
             case ["lock"] | ["lock", "--check"] as arguments:
-                resolved = each("system-lock", "resolved.json", engine.repeated())
+                asked, now = ("system-lock", "resolved.json"), engine.repeated()
+                resolved = [
+                    engine.exported(*asked, now, platform=each) for each in platforms.locked()
+                ]
                 fits = [lock(entry, compare="--check" in arguments) for entry in resolved]
                 if not all(fits):
                     sys.exit("Run nox -s sys_lock.")

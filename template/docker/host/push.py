@@ -39,9 +39,13 @@ def builds_in_engine() -> bool:
     return driver is None or driver[1] == "docker"
 
 
-def push_from_engine(image: Image) -> str:
-    """Build, push with the engine, and return the digest; SystemExit if any of it fails."""
+def load(image: Image) -> None:
+    """Build an image into the engine; SystemExit if that fails."""
     client.output([*image.build[:2], "--load", f"--tag={image.name}", *image.build[2:]])
+
+
+def push_from_engine(image: Image) -> str:
+    """Push with the engine what it has, and return the digest; SystemExit if any of it fails."""
     client.output(["docker", "tag", image.name, image.target])
     print(f"Pushing {image.target}", file=sys.stderr)
     pushed = client.output(["docker", "push", image.target])
@@ -77,7 +81,11 @@ def push(target: str, images: Sequence[Image]) -> None:
     In: REPOSITORY:TAG, and an image for each platform. What names the image, or the index, for ever
     is printed and written to build/digest.txt. Ends the program if any of it fails.
     """
-    push_built = push_from_engine if builds_in_engine() else push_from_builder
+    in_engine = builds_in_engine()
+    push_built = push_from_engine if in_engine else push_from_builder
+    # All of several are built before one is sent.
+    for image in images if in_engine or len(images) > 1 else ():
+        load(image)
     digests = []
     for image in images:
         digests.append(push_built(image))
