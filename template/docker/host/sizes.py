@@ -170,7 +170,7 @@ def build_stages() -> dict[str, str]:
 
     With a stage of another platform stands that, behind a space; they come first.
     """
-    stages = (BASE, *(budgets_of_stages() or ("production",)))
+    stages = (BASE, *(budgets_of_stages() or (engine.PRODUCTION,)))
     known = engine.stages()
     for stage in stages:
         if known and stage not in known:
@@ -202,8 +202,8 @@ def run(images: dict[str, str], trimmed: dict[str, Any]) -> bool:
     for (name, image), found in zip(images.items(), measure(*images.values()), strict=True):
         title, _, platform = name.partition(" ")
         stage = Stage(found.size, found.compressed, budgets.get(title), found.layers)
-        runs = not platform or platforms.runs_here(image, platform)
-        if (name == last or stage.budget is not None) and runs:
+        shown = name == last or stage.budget is not None
+        if shown and (not platform or platforms.runs_here(image, platform)):
             stage.distributions = distributions(image, found)
         stages[name] = stage
     print_stages(stages, before)
