@@ -61,6 +61,8 @@ def bootstrap(root: Root, suites: Iterable[str], tarball: Path, programs: Path) 
     options += [
         f'--customize-hook=ln -s {target} "$1{path}"' for path, target in root.links.items()
     ]
+    # With these settings apt cleans no more what it has kept before.
+    options.append('--customize-hook=rm -f "$1"/var/cache/apt/*.bin')
     options += [
         # Last: the apt that fills it is this machine's, which would clean this machine.
         f'--customize-hook=printf %s {shlex.quote(text)} > "$1{path}"'

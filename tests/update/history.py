@@ -74,7 +74,8 @@ def gather(working_tree: Path, folder: Path, isolate: Isolate, versions: Mapping
             parts = [name for name in ("catalogue", "copier.yml", "template") if name in there]
             git(REPOSITORY, "archive", output, commit, *parts)
             with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
+                tar.extraction_filter = getattr(tarfile, "data_filter", None)
+                tar.extractall(folder)
             archive.unlink()
             release(folder, version)
         empty(folder)

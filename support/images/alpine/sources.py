@@ -79,5 +79,7 @@ def _unpack(name: str, source: Way, apt: debian.Apt, folder: Path) -> str:
                 if inner == source.folder or inner.startswith(f"{source.folder}/".lstrip("/")):
                     member.name = f"{name}/{inner.removeprefix(source.folder).lstrip('/')}"
                     members.append(member)
-            archive.extractall(folder, members, filter="data")
+            # Python 3.11.2, which Debian 12 has, takes no argument for it.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            archive.extractall(folder, members)
     return version
