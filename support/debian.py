@@ -168,6 +168,24 @@ def unpack(packages: Iterable[Path], folder: Path) -> None:
         run(["dpkg-deb", "-x", str(package), str(folder)], f"{package.name} cannot be unpacked.")
 
 
+def program(name: str, releases: Iterable[str], folder: Path) -> Path:
+    """Unpack the package ``name`` into ``folder``, and return its program of the same name.
+
+    It comes from the first of ``releases`` that serves it, for a program that needs little of its
+    release. Raises UnavailableError where none does.
+    """
+    packages = folder / "packages"
+    packages.mkdir()
+
+    def way(release: str) -> Callable[[], None]:
+        apt = Apt(release, folder / "apt")
+        return lambda: apt.download([name], packages)
+
+    downloads.first(f"Debian's {name}", [(f"Debian {each}", way(each)) for each in releases])
+    unpack(packages.glob("*.deb"), folder / "program")
+    return folder / "program/usr/bin" / name
+
+
 def not_served(output: str) -> str | None:
     """Return what apt says in ``output`` of a download that is not available, None if nothing."""
     found = NOT_SERVED.search(output)

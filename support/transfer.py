@@ -10,16 +10,16 @@ import subprocess
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from support import SupportError, debian, downloads, waiting
+from support import SupportError, debian, waiting
 from support.project import Project
 
-REGISTRY_PACKAGE = "docker-registry"
+REGISTRY = "docker-registry"
 # Its program needs glibc 2.34 in each of them, so that the host's own release does not matter.
 REGISTRY_RELEASES = ("trixie", "sid")
 START_SECONDS = 20
@@ -153,17 +153,7 @@ def _program(folder: Path) -> Path:
         raise SupportError(
             "The registry that counts what a push sends is Debian's. Run this on a Debian machine."
         )
-    packages = folder / "packages"
-    packages.mkdir()
-
-    def way(release: str) -> Callable[[], None]:
-        apt = debian.Apt(release, folder / "apt")
-        return lambda: apt.download([REGISTRY_PACKAGE], packages)
-
-    releases = dict.fromkeys((release, *REGISTRY_RELEASES))
-    downloads.first("Debian's registry", [(f"Debian {name}", way(name)) for name in releases])
-    debian.unpack(packages.glob("*.deb"), folder / "program")
-    return folder / "program/usr/bin/docker-registry"
+    return debian.program(REGISTRY, dict.fromkeys((release, *REGISTRY_RELEASES)), folder)
 
 
 def _free_port() -> int:

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from support.images import Layout
-from tests.docker.projects import Made, Make, program
+from tests.conftest import REPOSITORY
+from tests.docker.projects import HARDENED, Made, Make, program, wait_until
 
 # It looks for curses by running ldconfig, and says so if there is none.
 NEEDS_A_PROGRAM = {"_pyrepl._minimal_curses"}
@@ -112,3 +113,24 @@ def test_its_interpreter_layer_is_the_same_when_it_is_assembled_again(minimal: M
         *("--tag", f"{minimal.name}:again", "."),
     )
     assert minimal.layers("again")[0] == before[0]
+
+
+def test_a_second_container_beside_it_sees_what_a_shell_would(built: Make) -> None:
+    """The one that docs/kubernetes.md puts there, which is the whole runtime, with what it says.
+
+    Kubernetes' debug makes such a container, in the same namespaces and without rights, too.
+    """
+    lean, whole = built(Layout.DEBIAN), built(Layout.DEBIAN, runtime="full")
+    page = (REPOSITORY / "docs/kubernetes.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^\| `(.+)` \| (?:the|its|what)", page, flags=re.MULTILINE)
+    expected = ["bin\n", "USER=app\n", "Threads:", '{"status":"ok"}']
+    container = lean.docker("run", "--detach", *HARDENED, f"{lean.name}:production")
+    try:
+        healthy = ("docker", "inspect", "--format={{.State.Health.Status}}", container)
+        wait_until(lambda: lean.run(*healthy).stdout.strip() == "healthy")
+        beside = [f"--{name}=container:{container}" for name in ("pid", "network")]
+        run = ("run", "--rm", *beside, *HARDENED, f"{whole.name}:production", "sh", "-c")
+        for command, text in zip(commands, expected, strict=True):
+            assert text in whole.docker(*run, command)
+    finally:
+        lean.docker("rm", "--force", container)

@@ -1,5 +1,6 @@
 """What can be answered to the questions of copier.yml, and rows of answers to test with."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -96,6 +97,15 @@ def pairwise(
             rows.append(row)
             covered |= pairs
     return rows
+
+
+def hooks_of_projects() -> list[dict[str, Any]]:
+    """Return the hooks that projects may have, whatever is answered."""
+    path = COPIER_YML.parent / "template/.pre-commit-config.yaml.jinja"
+    text = re.sub(r"(?m)^\{%.*\n", "", path.read_text(encoding="utf-8"))
+    [repository] = yaml.safe_load(text)["repos"]
+    found: list[dict[str, Any]] = repository["hooks"]
+    return found
 
 
 def check(command: list[str], folder: Path) -> None:

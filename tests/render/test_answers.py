@@ -186,18 +186,21 @@ def test_a_description_that_is_not_one_line_is_refused(
     assert "one line and not empty" in refusal(draft, tmp_path, description=text)
 
 
-@pytest.mark.parametrize("name", ["", " ", "A <a@b.c>", 'A "B" C', "A\\B", "A\nB", "A\rB", "A\x07"])
+@pytest.mark.parametrize("name", ["", " ", "<a@b.c>", 'A "B" C', "A\\B", "A\nB", "A\rB", "A\x07"])
+@pytest.mark.parametrize("address", ["", " <a@b.c>"])
 def test_an_author_who_cannot_stand_in_metadata_is_refused(
-    draft: Copy, tmp_path: Path, name: str
+    draft: Copy, tmp_path: Path, name: str, address: str
 ) -> None:
-    assert "one line without quotes" in refusal(draft, tmp_path, author_name=name)
+    assert "An author is a name in one line" in refusal(draft, tmp_path, author=name + address)
 
 
 @pytest.mark.parametrize(
-    "address", ["", "nobody", "a b@c.d", "a@b@c", "@b.c", "a@", "<a@b.c>", 'a"@b.c', "a@b.c\n"]
+    "address",
+    ["", "nobody", "a b@c.d", "a@b@c", "@b.c", "a@", "<a@b.c>", 'a"@b.c', "a@b.c\n", "a@b.c>\n<"],
 )
 def test_an_address_that_is_none_is_refused(draft: Copy, tmp_path: Path, address: str) -> None:
-    assert "looks like name@example.com" in refusal(draft, tmp_path, author_email=address)
+    told = refusal(draft, tmp_path, author=f"Ada <{address}>")
+    assert "like <name@example.com>" in told
 
 
 @pytest.mark.parametrize(
@@ -208,6 +211,7 @@ def test_an_address_that_is_none_is_refused(draft: Copy, tmp_path: Path, address
         ("base", "ubuntu"),
         ("runtime", "alpine"),
         ("services", "[postgres, mysql]"),
+        ("deploy", "swarm"),
         ("license", "GPL"),
     ],
 )
@@ -256,11 +260,13 @@ def test_a_description_survives_in_every_place(draft: Copy, tmp_path: Path, text
 
 @pytest.mark.parametrize("name", AUTHORS)
 def test_an_author_survives_in_every_place(draft: Copy, tmp_path: Path, name: str) -> None:
-    project = draft(tmp_path / "myapp", author_name=name)
-    pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-    assert pyproject["project"]["authors"] == [{"name": name, "email": "nobody@example.com"}]
-    stored = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
-    assert stored["author_name"] == name
+    for author in (name, f"{name} <a.b+c@example.com>"):
+        project = draft(tmp_path / str(len(author)) / "myapp", author=author)
+        pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+        address = {"email": "a.b+c@example.com"} if "<" in author else {}
+        assert pyproject["project"]["authors"] == [{"name": name, **address}]
+        stored = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+        assert stored["author"] == author
 
 
 @pytest.mark.parametrize("name", AUTHORS)
@@ -268,7 +274,7 @@ def test_the_build_backend_takes_every_author(
     renderer: Renderer, tmp_path: Path, name: str
 ) -> None:
     project = tmp_path / "myapp"
-    renderer.write({"author_name": name}, project)
+    renderer.write({"author": name}, project)
     program = "from poetry.core.masonry.api import build_wheel; build_wheel('.')"
     built = subprocess.run(
         [sys.executable, "-c", program], cwd=project, capture_output=True, text=True, check=False

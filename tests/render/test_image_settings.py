@@ -16,8 +16,10 @@ from tests.render.questions import TOOLS, Answers, check, choices, label, load_c
 PROJECT, PACKAGE = "corner-shop", "till"
 FILES = ("Dockerfile", "docker-compose.yml")
 ROWS = [
-    {"kind": kind, "services": chosen}
-    for kind, chosen in product(choices()["kind"], ("[]", "[postgres, redis]"))
+    {"kind": kind, "services": chosen, "deploy": where}
+    for kind, chosen, where in product(
+        choices()["kind"], ("[]", "[postgres, redis]"), choices()["deploy"]
+    )
 ]
 # With texts that Docker, compose, YAML and Python each read in their own way. None ends with a
 # backslash, which hadolint 2.15 cannot read.
@@ -59,7 +61,21 @@ def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 def contents(project: Path) -> list[bytes]:
     """Return what is in the files with marked lines."""
-    return [(project / name).read_bytes() for name in FILES]
+    return [path.read_bytes() for path in marked(project)]
+
+
+def marked(project: Path) -> list[Path]:
+    """Return the files with marked lines."""
+    manifests = sorted((project / "kubernetes").glob("*.yaml"))
+    unmarked = {"kustomization.yaml", "service.yaml"}
+    found = [path for path in manifests if path.name not in unmarked]
+    return [*(project / name for name in FILES), *found]
+
+
+def pattern(path: Path) -> re.Pattern[str]:
+    """Return how the marked lines of a file are found."""
+    is_manifest = path.parent.name == "kubernetes"
+    return image_settings.IN_MANIFEST if is_manifest else image_settings.BLOCK
 
 
 def test_a_new_project_has_what_is_written_for_no_settings(project: Path) -> None:
@@ -69,11 +85,11 @@ def test_a_new_project_has_what_is_written_for_no_settings(project: Path) -> Non
     assert contents(project) == before
 
 
-def test_both_files_have_one_place_for_what_is_declared(project: Path) -> None:
-    for name in FILES:
-        text = (project / name).read_text(encoding="utf-8")
-        assert len(image_settings.BLOCK.findall(text)) == 1, name
-        assert text.count(image_settings.BEGIN) == text.count(image_settings.END) == 1, name
+def test_each_file_has_one_place_for_what_is_declared(project: Path) -> None:
+    for path in marked(project):
+        text = path.read_text(encoding="utf-8")
+        assert len(pattern(path).findall(text)) == 1, path
+        assert text.count(image_settings.BEGIN) == text.count(image_settings.END) == 1, path
 
 
 def test_a_project_without_its_answers_has_the_same_lines(project: Path) -> None:
@@ -108,9 +124,12 @@ def test_a_second_time_nothing_changes_and_what_is_declared_no_more_goes(project
 
 
 def test_only_marked_lines_are_written(project: Path) -> None:
-    outside = [re.split(image_settings.BLOCK, text.decode()) for text in contents(project)]
+    def outside() -> list[str]:
+        return [pattern(path).sub("", path.read_text(encoding="utf-8")) for path in marked(project)]
+
+    before = outside()
     image_settings.write(SETTINGS, PROJECT)
-    assert [re.split(image_settings.BLOCK, text.decode()) for text in contents(project)] == outside
+    assert outside() == before
 
 
 def test_compose_reads_what_is_declared(project: Path) -> None:
@@ -123,10 +142,10 @@ def test_compose_reads_what_is_declared(project: Path) -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, SETTINGS, {"health": False}], ids=["none", "all", "off"])
-def test_both_files_pass_the_checks_of_the_project(project: Path, settings: dict[str, Any]) -> None:
+def test_each_file_passes_the_checks_of_a_project(project: Path, settings: dict[str, Any]) -> None:
     image_settings.write(settings, PROJECT)
     check([str(TOOLS / "hadolint"), "Dockerfile"], project)
-    check([str(TOOLS / "yamllint"), "--strict", "docker-compose.yml"], project)
+    check([str(TOOLS / "yamllint"), "--strict", *map(str, marked(project)[1:])], project)
 
 
 def test_many_folders_pass_the_checks_of_the_project(project: Path) -> None:
@@ -136,8 +155,7 @@ def test_many_folders_pass_the_checks_of_the_project(project: Path) -> None:
 
 def test_a_checkout_with_line_ends_of_windows_is_the_same(project: Path) -> None:
     image_settings.write(SETTINGS, PROJECT)
-    for name in FILES:
-        path = project / name
+    for path in marked(project):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     before = contents(project)
     image_settings.check(SETTINGS, PROJECT)
@@ -145,7 +163,7 @@ def test_a_checkout_with_line_ends_of_windows_is_the_same(project: Path) -> None
     assert contents(project) == before
     image_settings.write({}, PROJECT)
     image_settings.check({}, PROJECT)
-    assert [re.findall(rb"(?<!\r)\n", text) for text in contents(project)] == [[], []]
+    assert [text for text in contents(project) if re.search(rb"(?<!\r)\n", text)] == []
     yaml.safe_load((project / "docker-compose.yml").read_bytes())
 
 

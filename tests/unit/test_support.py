@@ -44,12 +44,12 @@ def test_the_base_image_is_read_from_the_dockerfile(
 
 
 def test_answers_are_given_as_question_and_value() -> None:
-    arguments = ["kind=cli", "runtime=full", "description=a = b", "author_name="]
+    arguments = ["kind=cli", "runtime=full", "description=a = b", "author="]
     assert project.parse_answers(arguments) == {
         "kind": "cli",
         "runtime": "full",
         "description": "a = b",
-        "author_name": "",
+        "author": "",
     }
     assert project.parse_answers([]) == {}
 

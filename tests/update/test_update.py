@@ -1,6 +1,7 @@
 """A project that its owner left alone becomes what a fresh copy is, whatever the answers."""
 
 import shutil
+import tomllib
 from collections import ChainMap
 from pathlib import Path
 
@@ -23,10 +24,11 @@ CHANGES_OF_THE_EXAMPLE: tuple[dict[str, str], ...] = (
     {"project_name": "renamed", "package_name": "other"},
 )
 CHANGES: tuple[dict[str, str], ...] = (
-    {"author_email": "ada@example.org", "author_name": "Ada", "description": "It computes"},
+    {"author": "Ada <ada@example.org>", "description": "It computes"},
     {"base": "alpine"},
     {"ci": "github"},
     {"ci": "gitlab"},
+    {"deploy": "kubernetes"},
     {"license": "proprietary"},
     {"python_version": "3.12"},
     {"runtime": "full"},
@@ -76,6 +78,16 @@ def test_an_untouched_project_equals_a_fresh_copy_but_for_what_owners_rewrite(
     different = differing(project, fresh)
     assert different - owned(different) <= kept()
     assert conflicts(project) == []
+
+
+def test_an_author_who_answered_two_questions_is_the_same(history: History, tmp_path: Path) -> None:
+    project = history.project(tmp_path, FIRST, author_name="Ada", author_email="ada@example.org")
+    history.update(project)
+    stored = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert stored["author"] == "Ada <ada@example.org>"
+    assert not stored.keys() & {"author_email", "author_name"}
+    authors = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert authors["authors"] == [{"name": "Ada", "email": "ada@example.org"}]
 
 
 def test_an_update_leaves_alone_what_owners_rewrite(updated: tuple[Path, Path, Path]) -> None:

@@ -1,4 +1,4 @@
-"""Write what [tool.seedpod.image] says into marked lines of the files of Docker and of compose.
+"""Write what [tool.seedpod.image] says into marked lines for Docker, compose and Kubernetes.
 
 A plain "docker build ." reads no pyproject.toml: what an image has besides the application is there
 in Docker's own words.
@@ -6,16 +6,20 @@ in Docker's own words.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from session import SessionError, read_text, write_text
 
 DOCKERFILE, COMPOSE = Path("Dockerfile"), Path("docker-compose.yml")
+# Of the manifests, the one with the server.
+MANIFESTS, SERVER = Path("kubernetes"), Path("kubernetes/web.yaml")
 ANSWERS = Path(".copier-answers.yml")
 BEGIN, END = "# [tool.seedpod.image]: ", "# End of [tool.seedpod.image]."
-BLOCK = re.compile(f"^({re.escape(BEGIN)}.*\n)(?:.*\n)*?({re.escape(END)})$", re.MULTILINE)
+MARKED = f"^(?P<begin>(?P<place>%s){re.escape(BEGIN)}.*\n)(?:.*\n)*?(?P<end>{re.escape(END)})$"
+BLOCK, IN_MANIFEST = (re.compile(MARKED % place, re.MULTILINE) for place in ("", " *"))
 PORT = 8000
 # docker/bin/init.py
 INIT = "init"
@@ -26,6 +30,12 @@ HEALTH = (
     r"""    "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open("""
     r"""f'http://127.0.0.1:{os.environ.get(\"PORT\", %d)}%s')"]"""
 )
+# Started within a minute; asked by a Service every 5 seconds, and for a restart every 10.
+PROBES = {
+    "startup": ("failureThreshold: 60", "periodSeconds: 1"),
+    "readiness": ("periodSeconds: 5", "timeoutSeconds: 3"),
+    "liveness": ("timeoutSeconds: 3",),
+}
 
 
 def dockerfile_lines(settings: dict[str, Any], name: str, *, is_web: bool) -> Iterator[str]:
@@ -43,8 +53,7 @@ def dockerfile_lines(settings: dict[str, Any], name: str, *, is_web: bool) -> It
         if settings.keys() & {"command", "port"}:
             yield f"ENV PORT={port}"
         yield f"EXPOSE {port}"
-    health = settings.get("health", "/healthz" if is_web else False)
-    if health:
+    if health := _health(settings, is_web=is_web):
         yield HEALTH % (port or PORT, health)
     else:
         yield "HEALTHCHECK NONE"
@@ -72,8 +81,7 @@ def compose_lines(
         yield "  - host_ip: 127.0.0.1"
         yield f"    published: {'*port' if has_work else f'${{PORT:-{PORT}}}'}"
         yield f"    target: {'*port' if has_work else port}"
-    # /tmp is in memory anyway.
-    folders = [x for x in dict.fromkeys(settings.get("data", [])) if x != "/tmp"]
+    folders = _folders(settings)
     yield f"x-data: &data{'' if folders else ' []'}"
     mounts = []
     for folder in folders:
@@ -88,6 +96,48 @@ def compose_lines(
         yield from mounts
 
 
+def manifest_lines(settings: dict[str, Any], place: str, *, is_server: bool) -> Iterator[str]:
+    """Yield what a manifest has of it: a server's port and probes, and folders for data.
+
+    ``place`` are the spaces before the keys of a container; those of its pod have four less.
+    """
+    if is_server:
+        yield f"{place}ports:"
+        yield f"{place}  - name: http"
+        yield f"{place}    containerPort: {settings.get('port', PORT)}"
+        health = _health(settings, is_web=True)
+        for probe, times in PROBES.items() if health else ():
+            yield f"{place}{probe}Probe:"
+            yield f"{place}  httpGet: {{path: {_plain(health)}, port: http}}"
+            yield from (f"{place}  {line}" for line in times)
+    names = {"/tmp": "tmp"}
+    names |= {path: f"data-{n}" for n, path in enumerate(_folders(settings), start=1)}
+    yield f"{place}volumeMounts:"
+    for path, name in names.items():
+        yield f"{place}  - name: {name}"
+        yield f"{place}    mountPath: {_plain(path)}"
+    yield f"{place[4:]}volumes:"
+    for name in names.values():
+        yield f"{place[4:]}  - name: {name}"
+        yield f"{place[4:]}    emptyDir: {{}}"
+
+
+def _health(settings: dict[str, Any], *, is_web: bool) -> Any:
+    """Return the path that a server is asked for, or False."""
+    return settings.get("health", "/healthz" if is_web else False)
+
+
+def _folders(settings: dict[str, Any]) -> list[str]:
+    """Return the folders for data; /tmp is there anyway."""
+    return [path for path in dict.fromkeys(settings.get("data", [])) if path != "/tmp"]
+
+
+def _plain(path: str) -> str:
+    """Return a path as YAML has it, in quotes if it needs them."""
+    is_plain = re.fullmatch(r"[\w./-]+", path, re.ASCII)
+    return path if is_plain else json.dumps(path, ensure_ascii=False)
+
+
 def _quoted(text: str) -> str:
     """Return a text as a Dockerfile has it, where a dollar begins the name of a variable."""
     return json.dumps(text, ensure_ascii=False).replace("$", "\\$")
@@ -99,18 +149,18 @@ def rewritten(settings: dict[str, Any], name: str) -> dict[Path, str]:
     files = {
         DOCKERFILE: settings.keys() | has_files,
         COMPOSE: settings.keys() & {"data", "port"},
+        # Who has other manifests says there what they have.
+        **{path: set() for path in sorted(MANIFESTS.glob("*.yaml"))},
+        SERVER: settings.keys() & {"data", "health", "port"},
     }
     texts = {path: read_text(path) for path in files if path.exists()}
     is_web = _is_web(texts.get(COMPOSE, ""))
     found = {}
     for path, old in texts.items():
         plain = old.replace("\r\n", "\n")
-        lines = (
-            compose_lines(settings, is_web=is_web, has_work=f"\n{WORK}\n" in plain)
-            if path == COMPOSE
-            else dockerfile_lines(settings, name, is_web=is_web)
-        )
-        new, count = BLOCK.subn(_between(lines), plain)
+        is_manifest = MANIFESTS in path.parents
+        marked = IN_MANIFEST if is_manifest else BLOCK
+        new, count = marked.subn(partial(_block, path, settings, name, is_web), plain)
         # Before these lines it was the last one: what is left of it would win, or take CMD away.
         last = plain.partition("\nFROM shipped AS production\n")[2].partition("\nFROM ")[0]
         if f'\nENTRYPOINT ["{name}"]\n' in f"\n{last}\n":
@@ -119,15 +169,30 @@ def rewritten(settings: dict[str, Any], name: str) -> dict[Path, str]:
                 f'[tool.seedpod.image]. Remove there: ENTRYPOINT ["{name}"], EXPOSE and HEALTHCHECK'
             )
         # Who has another Dockerfile, or removed these lines, says there what the image has.
-        if count != 1 and files[path]:
+        is_clear = count == 1 or (count > 1 and is_manifest)
+        if not is_clear and files[path]:
             raise SessionError(
                 f"{path} lacks the lines for [tool.seedpod.image]. Add these two, where they "
                 f"should be: {BEGIN}…, and {END}"
             )
-        if count == 1 and new != plain:
+        if is_clear and new != plain:
             all_crlf = "\r\n" in old and old.count("\n") == old.count("\r\n")
             found[path] = new.replace("\n", "\r\n") if all_crlf else new
     return found
+
+
+def _block(
+    path: Path, settings: dict[str, Any], name: str, is_web: bool, found: re.Match[str]
+) -> str:
+    """Return the marked lines of a file as they should be."""
+    if path == DOCKERFILE:
+        lines = dockerfile_lines(settings, name, is_web=is_web)
+    elif path == COMPOSE:
+        has_work = f"\n{WORK}\n" in found.string
+        lines = compose_lines(settings, is_web=is_web, has_work=has_work)
+    else:
+        lines = manifest_lines(settings, found["place"], is_server=path == SERVER)
+    return "".join((found["begin"], *(f"{line}\n" for line in lines), found["end"]))
 
 
 def _is_web(compose: str) -> bool:
@@ -144,13 +209,8 @@ def _has_files() -> bool:
     return any(path.is_symlink() or not path.is_dir() for path in Path("rootfs").rglob("*"))
 
 
-def _between(lines: Iterator[str]) -> Callable[[re.Match[str]], str]:
-    text = "".join(f"{line}\n" for line in lines)
-    return lambda found: f"{found[1]}{text}{found[2]}"
-
-
 def write(settings: dict[str, Any], name: str) -> None:
-    """Write both files, as far as they have to change, and say which did; raises SessionError."""
+    """Write these files, as far as they have to change, and say which did; raises SessionError."""
     for path, text in rewritten(settings, name).items():
         write_text(path, text)
         print(f"{path} has what [tool.seedpod.image] says.")
