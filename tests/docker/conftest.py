@@ -25,6 +25,7 @@ from tests.docker.declarations import (
 )
 from tests.docker.projects import (
     HARDENED,
+    LAYOUTS,
     PYTHON_VERSION,
     Made,
     Make,
@@ -44,7 +45,7 @@ def client() -> Client:
     return engine.ensure()
 
 
-@pytest.fixture(scope="session", params=list(Layout), ids=lambda layout: str(layout.value))
+@pytest.fixture(scope="session", params=LAYOUTS)
 def layout(request: pytest.FixtureRequest) -> Layout:
     """Go through the places where a base image keeps its interpreter."""
     chosen: Layout = request.param

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from support import images, waiting
 from support.docker import Client
 from support.images import Layout
@@ -22,6 +24,21 @@ OFFICIAL_IMAGES = {
     Layout.LOCAL: "python:{}-slim-trixie",
     Layout.ALPINE: "python:{}-alpine3.23",
 }
+# Most tests are on Debian's own layout, so that these look at the others for every change.
+LAYOUTS = [
+    pytest.param(each, id=each.value, marks=[pytest.mark.proofs] if each is Layout.DEBIAN else [])
+    for each in Layout
+]
+LANE = {(Layout.LOCAL, "minimal"), (Layout.LOCAL, "full"), (Layout.ALPINE, "minimal")}
+IMAGES = [
+    pytest.param(
+        (each, runtime),
+        id=f"{each.value}-{runtime}",
+        marks=[] if (each, runtime) in LANE else [pytest.mark.proofs],
+    )
+    for each in Layout
+    for runtime in ("minimal", "full")
+]
 HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
 
 

@@ -13,6 +13,8 @@ from support.paths import alone
 from tests.docker.projects import wait_until
 from tests.families import needed_by
 
+# Tests of what only tests have.
+pytestmark = pytest.mark.proofs
 VERSION = "3.13"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -1,5 +1,6 @@
 """What "docker build --check" says of every Dockerfile that answers can give."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,10 +23,16 @@ def checker(client: Client) -> Client:
 
 @pytest.fixture
 def dockerfiles(working_tree: Path, draft: Callable[..., Path], tmp_path: Path) -> list[Path]:
-    """Return projects that together have every distinct Dockerfile that answers give."""
+    """Return projects that together have every distinct Dockerfile that answers give.
+
+    Of those that only the defaults of arguments set apart, it is one.
+    """
     renderer = Renderer(working_tree)
     distinct = {renderer.files(row)["Dockerfile"]: row for row in every_row()}
-    return [draft(tmp_path / digest / "myapp", **row) for digest, row in distinct.items()]
+    drafts = [draft(tmp_path / digest / "myapp", **row) for digest, row in distinct.items()]
+    texts = ((folder / "Dockerfile").read_text(encoding="utf-8") for folder in drafts)
+    stages = (re.sub(r"(?m)^ARG (?:PYTHON_IMAGE|RUNTIME)=.*", "", text) for text in texts)
+    return list(dict(zip(stages, drafts, strict=True)).values())
 
 
 def test_no_dockerfile_has_a_warning(checker: Client, dockerfiles: list[Path]) -> None:
@@ -35,6 +42,6 @@ def test_no_dockerfile_has_a_warning(checker: Client, dockerfiles: list[Path]) -
         done = checker.run("build", "--check", image, str(folder))
         return "" if done.returncode == 0 else done.stdout + done.stderr
 
-    assert len(dockerfiles) > 8
+    assert len(dockerfiles) > 3
     with ThreadPoolExecutor() as pool:
         assert not list(filter(None, pool.map(check, dockerfiles)))

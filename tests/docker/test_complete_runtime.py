@@ -10,7 +10,7 @@ import pytest
 
 from support.images import Layout
 from tests.docker.declarations import build_runtimes, declare
-from tests.docker.projects import Made, Make, Twin
+from tests.docker.projects import IMAGES, Made, Make, Twin
 
 SETTINGS = """
 [tool.sys.debian13.dependencies]
@@ -124,10 +124,11 @@ def test_what_is_taken_away_is_named_before_it_ships(loading: Made, twin: Twin) 
         assert f"{package.name}.{name} cannot be imported in production" in output
 
 
-@pytest.mark.parametrize("kind", ["minimal", "full"])
+@pytest.mark.parametrize("place", IMAGES)
 def test_every_user_has_a_name_a_home_and_a_folder_for_temporary_files(
-    built: Make, layout: Layout, kind: str
+    built: Make, place: tuple[Layout, str]
 ) -> None:
+    layout, kind = place
     project = built(layout, runtime=kind)
     for user in ("12345", "65532"):
         options = (f"--user={user}", "--tmpfs=/tmp:mode=1777")

@@ -132,6 +132,7 @@ def edit_lock(project: Made, name: str, source: str) -> None:
     lock.write_text(f"{text[:end]}{source}{text[end:]}", encoding="utf-8")
 
 
+@pytest.mark.proofs
 def test_what_only_development_cannot_install_does_not_stop_production(make: Make) -> None:
     project = make(kind="cli")
     edit_lock(project, "iniconfig", SSH)

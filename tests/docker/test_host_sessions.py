@@ -45,6 +45,7 @@ def test_a_type_error_and_a_failing_test_are_found(project: Made) -> None:
         (project.folder / "tests/test_wrong.py").unlink()
 
 
+@pytest.mark.proofs
 def test_in_a_folder_of_a_repository_lint_checks_that_folder_alone(
     project: Made, tmp_path: Path
 ) -> None:

@@ -168,6 +168,9 @@ CASES = {
     ),
 }
 
+# One of each way; all others are proofs.
+LANE = ("poetry, flat, files beside the package", "setuptools", "a compiled part")
+
 
 def change(project: Made, case: Case) -> None:
     """Give a project the backend, the layout and the files of a case."""
@@ -198,7 +201,10 @@ def built_again(output: str) -> bool:
     return str(state[1]) != "CACHED"
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(x, marks=[] if x in LANE else [pytest.mark.proofs]) for x in CASES],
+)
 def test_any_backend_packs_what_is_declared_and_is_asked_once(make: Make, name: str) -> None:
     """An edit of the tests, or of a tool that builds nothing, is none of the package."""
     case, project = CASES[name], make(kind="cli", package_name="own")

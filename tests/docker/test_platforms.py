@@ -81,6 +81,7 @@ def test_system_packages_are_locked_for_each(project: Made) -> None:
     assert "is out of date" not in project.session("sys_lock", "--check")
 
 
+@pytest.mark.proofs
 def test_wheels_are_made_for_each(project: Made) -> None:
     project.session("docker_wheels")
     made = [path.name for path in project.folder.glob(".wheels/*/markupsafe-*.whl")]

@@ -8,26 +8,14 @@ import pytest
 
 from support import sizes
 from support.images import Layout
-from tests.docker.projects import HARDENED, Made, Make, fetch, wait_until
+from tests.docker.projects import HARDENED, IMAGES, Made, Make, fetch, wait_until
 
 FORBIDDEN_MODULES = ("pip", "poetry", "uv", "pytest", "mypy", "ensurepip", "setuptools")
 FORBIDDEN_PROGRAMS = ("pip", "pip3", "poetry", "uv", "gcc", "cc", "make", "git", "curl")
 MEGABYTE = 1_000_000
 
 
-# For every change the whole base image is looked at in one layout: it is the base image, after all.
-MATRIX = [
-    pytest.param(
-        (layout, runtime),
-        id=f"{layout.value}-{runtime}",
-        marks=() if runtime == "minimal" or layout is Layout.LOCAL else pytest.mark.proofs,
-    )
-    for layout in Layout
-    for runtime in ("minimal", "full")
-]
-
-
-@pytest.fixture(scope="session", params=MATRIX)
+@pytest.fixture(scope="session", params=IMAGES)
 def production(request: pytest.FixtureRequest, built: Make) -> Made:
     """Return the default web project, built in each runtime on each layout."""
     layout, runtime = request.param
@@ -137,7 +125,7 @@ def test_the_minimal_image_is_at_most_58_megabytes_and_50_on_alpine(
     assert size(project, f"{project.name}:production") <= most * MEGABYTE
 
 
-@pytest.mark.parametrize("place", [place for place in MATRIX if "full" in str(place.id)])
+@pytest.mark.parametrize("place", [place for place in IMAGES if "full" in str(place.id)])
 def test_the_full_image_is_its_base_and_its_environment(
     built: Make, place: tuple[Layout, str]
 ) -> None:
@@ -153,7 +141,7 @@ def test_the_full_image_is_its_base_and_its_environment(
     assert size(project, f"{project.name}:production") <= base + environment + 2 * MEGABYTE
 
 
-@pytest.mark.parametrize("place", MATRIX)
+@pytest.mark.parametrize("place", IMAGES)
 def test_a_command_line_application_runs_hardened(built: Make, place: tuple[Layout, str]) -> None:
     layout, runtime = place
     project = built(layout, kind="cli", runtime=runtime)

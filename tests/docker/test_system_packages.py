@@ -109,6 +109,7 @@ def test_a_group_is_in_the_development_image_alone(declared: Made) -> None:
     assert not {"strace", "make"} & production.keys()
 
 
+@pytest.mark.proofs
 def test_without_a_section_nothing_is_installed_that_has_the_name_of_the_project(
     make: Make,
 ) -> None:
@@ -163,6 +164,7 @@ def test_no_layer_of_production_has_a_list_an_archive_or_a_log(
     assert [path for path in sorted(added) if re.match(refuse, path) or path.endswith("-old")] == []
 
 
+@pytest.mark.proofs
 def test_a_declaration_of_nothing_changes_no_layer(make: Make) -> None:
     project = make(project_name="empty")
     rendered = layers(project)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from support.images import Layout
-from tests.docker.declarations import RUNTIMES, declare
-from tests.docker.projects import Made, Make
+from tests.docker.declarations import declare
+from tests.docker.projects import IMAGES, Made, Make
 
 # What a suite looks at that is not there, or is not allowed, in production.
 SUITE = '''
@@ -53,10 +53,11 @@ def test_commands_of_development_packages_run() -> None:
 '''
 
 
-@pytest.mark.parametrize("kind", RUNTIMES)
+@pytest.mark.parametrize("place", IMAGES)
 def test_tests_run_on_the_layers_that_ship_as_they_ship(
-    built: Make, layout: Layout, kind: str, request: pytest.FixtureRequest
+    built: Make, place: tuple[Layout, str], request: pytest.FixtureRequest
 ) -> None:
+    layout, kind = place
     project = built(layout, runtime=kind)
     suite = project.folder / "tests/test_production.py"
     request.addfinalizer(suite.unlink)

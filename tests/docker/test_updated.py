@@ -89,6 +89,7 @@ def test_a_later_template_is_announced_taken_over_and_tested(
     assert project.run("nox", "--session", "template_check").returncode == 0
 
 
+@pytest.mark.proofs
 def test_an_update_that_meets_an_edit_ends_with_file_and_line(
     make_old: Callable[[str], Made],
 ) -> None:

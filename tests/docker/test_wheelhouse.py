@@ -207,6 +207,7 @@ def write_sdist(folder: Path, name: str, program: str) -> None:
             archive.addfile(entry, io.BytesIO(text.encode()))
 
 
+@pytest.mark.proofs
 def test_what_setup_programs_import_without_asking_is_built_and_installed_first(
     make: Make, index: str
 ) -> None:
