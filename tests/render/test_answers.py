@@ -186,7 +186,9 @@ def test_a_description_that_is_not_one_line_is_refused(
     assert "one line and not empty" in refusal(draft, tmp_path, description=text)
 
 
-@pytest.mark.parametrize("name", ["", " ", "<a@b.c>", 'A "B" C', "A\\B", "A\nB", "A\rB", "A\x07"])
+@pytest.mark.parametrize(
+    "name", ["", " ", " A", "A ", "<a@b.c>", 'A "B" C', "A\\B", "A\nB", "A\rB", "A\x07"]
+)
 @pytest.mark.parametrize("address", ["", " <a@b.c>"])
 def test_an_author_who_cannot_stand_in_metadata_is_refused(
     draft: Copy, tmp_path: Path, name: str, address: str
@@ -196,7 +198,19 @@ def test_an_author_who_cannot_stand_in_metadata_is_refused(
 
 @pytest.mark.parametrize(
     "address",
-    ["", "nobody", "a b@c.d", "a@b@c", "@b.c", "a@", "<a@b.c>", 'a"@b.c', "a@b.c\n", "a@b.c>\n<"],
+    [
+        "",
+        "nobody",
+        "a b@c.d",
+        "a@b@c",
+        "@b.c",
+        "a@",
+        "<a@b.c>",
+        'a"@b.c',
+        "a@b.c\n",
+        "a@b.c>\n<",
+        "a\x01@b",
+    ],
 )
 def test_an_address_that_is_none_is_refused(draft: Copy, tmp_path: Path, address: str) -> None:
     told = refusal(draft, tmp_path, author=f"Ada <{address}>")

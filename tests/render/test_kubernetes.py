@@ -4,6 +4,8 @@ No cluster runs here: a validator has the schemas of its interface, kustomize ma
 would send, and what the admission of pods refuses is written here again.
 """
 
+import copy
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,10 +19,12 @@ import yaml
 from session import SessionError
 
 from support import debian
+from tests.conftest import REPOSITORY
 from tests.families import needed_by
 from tests.render.questions import (
     TOOLS,
     Answers,
+    check,
     choices,
     hooks_of_projects,
     label,
@@ -202,18 +206,133 @@ def test_all_that_is_offered_is_valid_and_strict(
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("where", "change", "found"),
     [
-        {"securityContext": {}},
-        {"hostNetwork": True},
-        {"volumes": [{"name": "host", "hostPath": {"path": "/"}}]},
+        ("pod", {"hostNetwork": True}, "hostNetwork"),
+        ("pod", {"volumes": [{"name": "host", "hostPath": {"path": "/"}}]}, "volume"),
+        ("context", {"runAsNonRoot": None}, "root"),
+        ("context", {"seccompProfile": {}}, "seccomp"),
+        ("container", {"allowPrivilegeEscalation": None}, "escalation"),
+        ("container", {"capabilities": {}}, "capabilities"),
+        ("container", {"privileged": True}, "privileged"),
+        ("container", {"runAsUser": 0}, "root"),
     ],
-    ids=lambda change: next(iter(change)),
+    ids=str,
 )
-def test_a_pod_that_is_not_strict_would_be_found(project: Path, change: Manifest) -> None:
+def test_a_pod_that_is_not_strict_would_be_found(
+    project: Path, where: str, change: Manifest, found: str
+) -> None:
     for pod in pods(list(manifests(project).values())):
         assert refused(pod) == []
-        assert refused({**pod, **change})
+        places = {
+            "pod": pod,
+            "context": pod["securityContext"],
+            "container": pod["containers"][0]["securityContext"],
+        }
+        places[where].update(change)
+        assert [each.split()[0] for each in refused(pod)] == [found]
+
+
+def test_data_that_stays_is_a_patch_as_the_page_has_it(
+    built: Callable[[], list[Manifest]], project: Path, answers: Answers
+) -> None:
+    page = (REPOSITORY / "docs/kubernetes.md").read_text(encoding="utf-8")
+    [patch] = re.findall(r"^```yaml\n(patches:\n(?:.*\n)+?)```$", page, flags=re.MULTILINE)
+    image_settings.write({"data": ["/uploads", "/tmp"]}, PROJECT)
+    path = project / "kubernetes/kustomization.yaml"
+    text = path.read_text(encoding="utf-8") + patch.replace("myapp", PROJECT)
+    path.write_text(text, encoding="utf-8")
+    if answers["kind"] == "web":
+        sent = built()
+        for manifest in sent:
+            kubernetes_validate.validate(manifest, VERSION, strict=True)
+        [pod] = pods(sent)
+        kept = {volume["name"]: {*volume} - {"name"} for volume in pod["volumes"]}
+        assert kept == {"tmp": {"emptyDir"}, "data-uploads": {"persistentVolumeClaim"}}
+        assert refused(pod) == []
+
+
+def test_a_folder_has_the_same_volume_whatever_is_declared_beside_it(project: Path) -> None:
+    """Else a claim that was named for one would be mounted in another."""
+    path = project / "kubernetes/worker.yaml"
+
+    def places() -> dict[str, str]:
+        [container] = pods([yaml.safe_load(path.read_text(encoding="utf-8"))])[0]["containers"]
+        return {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
+
+    image_settings.write({"data": ["/srv/b"]}, PROJECT)
+    before = places()
+    image_settings.write({"data": ["/srv/a", "/srv/b", "/srv/B", "/ü"]}, PROJECT)
+    after = places()
+    assert {**after, **before} == after
+    assert len({*after.values()}) == len(after) == 5
+    assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", x) for x in after.values())
+
+
+def test_an_authority_is_for_this_project_alone(
+    built: Callable[[], list[Manifest]], project: Path
+) -> None:
+    """What else is sent with it is left as it is; processes of another kind have it, too."""
+    everything(project)
+    worker = manifests(project)["worker"]
+    other = copy.deepcopy(worker)
+    other["metadata"] = {"name": "other", "labels": {"app.kubernetes.io/name": "other"}}
+    pods([other])[0]["containers"][0]["name"] = "other"
+    spec = copy.deepcopy(worker["spec"]["template"]["spec"])
+    job = {"template": {"spec": {**spec, "restartPolicy": "Never"}}}
+    schedule = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {**worker["metadata"], "name": "nightly"},
+        "spec": {"schedule": "0 0 * * *", "jobTemplate": {"spec": job}},
+    }
+    path = project / "kubernetes/kustomization.yaml"
+    text = path.read_text(encoding="utf-8")
+    for name, manifest in (("other", other), ("nightly", schedule)):
+        (project / f"kubernetes/{name}.yaml").write_text(yaml.safe_dump(manifest))
+        text = text.replace("resources:\n", f"resources:\n  - {name}.yaml\n")
+    path.write_text(text, encoding="utf-8")
+    sent = {manifest["metadata"]["name"]: manifest for manifest in built()}
+    assert len(pods([sent["other"]])[0]["containers"]) == 1
+    assert "authorities" not in str(sent["other"])
+    assert "authorities" in str(sent["nightly"])
+
+
+def test_a_migration_is_sent_with_what_it_needs(
+    built: Callable[[], list[Manifest]], project: Path
+) -> None:
+    """By the selector of the page: its ConfigMap has another name after each change."""
+    page = (REPOSITORY / "docs/kubernetes.md").read_text(encoding="utf-8")
+    [chosen] = re.findall(r"--selector '(\S+) in \((\S+)\)'", page)
+    everything(project)
+    sent = [
+        manifest["kind"]
+        for manifest in built()
+        if manifest["metadata"].get("labels", {}).get(chosen[0]) in chosen[1].split(",")
+    ]
+    assert sent == ["ConfigMap", "Job"]
+
+
+@pytest.mark.parametrize("name", ["null", "true", "on", "n", f"a{'b' * 39}"])
+@pytest.mark.parametrize("kind", choices()["kind"])
+def test_any_name_is_text_in_short_lines(
+    draft: Callable[..., Path], tmp_path: Path, name: str, kind: str
+) -> None:
+    asked = {"kind": kind, "deploy": "kubernetes", "services": "[postgres, redis]"}
+    project = draft(tmp_path / "folder", project_name=name, **asked)
+    for manifest in manifests(project).values():
+        kubernetes_validate.validate(manifest, VERSION, strict=True)
+        assert manifest["metadata"]["labels"]["app.kubernetes.io/name"] == name
+    check([str(TOOLS / "yamllint"), "--strict", "kubernetes"], project)
+
+
+@pytest.mark.parametrize("kind", ["tool", "notebook"])
+def test_a_kind_that_is_not_asked_has_no_manifests(
+    draft: Callable[..., Path], tmp_path: Path, kind: str
+) -> None:
+    project = draft(tmp_path / "folder", kind=kind, deploy="kubernetes")
+    assert not (project / "kubernetes").exists()
+    assert "kubernetes" not in (project / ".pre-commit-config.yaml").read_text(encoding="utf-8")
 
 
 def test_every_process_trusts_the_authority_that_is_given(
@@ -284,7 +403,8 @@ def test_a_cluster_and_compose_have_the_same_settings(
         assert (not context["allowPrivilegeEscalation"]) == (
             "no-new-privileges:true" in production["security_opt"]
         )
-        assert pod["securityContext"]["runAsNonRoot"] == (production["user"] != "0")
+        is_root = production["user"].partition(":")[0] in ("0", "root")
+        assert pod["securityContext"]["runAsNonRoot"] is not is_root
         variables = {each["name"] for each in container.get("env", [])}
         assert variables == set(production.get("environment", {}))
         assert container["image"] == production["image"].partition(":")[0]
@@ -324,6 +444,25 @@ def test_a_manifest_of_ones_own_stays_as_it_is(project: Path) -> None:
     assert (project / "kubernetes/own.yaml").read_bytes() == before
     written = (project / "kubernetes/mails.yaml").read_bytes()
     assert written == (project / "kubernetes/worker.yaml").read_bytes()
+
+
+@pytest.mark.parametrize("count", [0, 2], ids=["one is missing", "twice"])
+def test_marked_lines_that_are_not_whole_are_refused(project: Path, count: int) -> None:
+    path = project / "kubernetes/worker.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(image_settings.END, image_settings.END + "x") + text * count)
+    before = path.read_bytes()
+    with pytest.raises(SessionError, match=r"^kubernetes/worker.yaml has not one of each"):
+        image_settings.write(SETTINGS, PROJECT)
+    assert path.read_bytes() == before
+
+
+def test_lines_are_marked_at_any_depth(project: Path) -> None:
+    path = project / "kubernetes/worker.yaml"
+    text = path.read_text(encoding="utf-8").replace(image_settings.END, f"    {image_settings.END}")
+    path.write_text(text, encoding="utf-8")
+    image_settings.write(SETTINGS, PROJECT)
+    assert SETTINGS["data"][0] in path.read_text(encoding="utf-8")
 
 
 def test_a_server_without_the_marked_lines_is_not_passed_over(project: Path) -> None:

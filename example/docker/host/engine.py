@@ -342,7 +342,7 @@ def write_lock(*arguments: str) -> None:
 
 
 def lock(*arguments: str) -> None:
-    """Write poetry.lock, and what [tool.seedpod.image] says into the files of Docker and compose.
+    """Write poetry.lock, and what [tool.seedpod.image] says into other files.
 
     Ends the program if Poetry has locked what no build can install.
     """

@@ -18,8 +18,11 @@ DOCKERFILE, COMPOSE = Path("Dockerfile"), Path("docker-compose.yml")
 MANIFESTS, SERVER = Path("kubernetes"), Path("kubernetes/web.yaml")
 ANSWERS = Path(".copier-answers.yml")
 BEGIN, END = "# [tool.seedpod.image]: ", "# End of [tool.seedpod.image]."
-MARKED = f"^(?P<begin>(?P<place>%s){re.escape(BEGIN)}.*\n)(?:.*\n)*?(?P<end>{re.escape(END)})$"
-BLOCK, IN_MANIFEST = (re.compile(MARKED % place, re.MULTILINE) for place in ("", " *"))
+MARKED = (
+    f"^(?P<begin>(?P<place>%s){re.escape(BEGIN)}.*\n)"
+    f"(?:(?! *{re.escape(BEGIN)}).*\n)*?(?P<end>%s{re.escape(END)})$"
+)
+BLOCK, IN_MANIFEST = (re.compile(MARKED % (x, x), re.MULTILINE) for x in ("", " *"))
 PORT = 8000
 # docker/bin/init.py
 INIT = "init"
@@ -108,10 +111,17 @@ def manifest_lines(settings: dict[str, Any], place: str, *, is_server: bool) -> 
         health = _health(settings, is_web=True)
         for probe, times in PROBES.items() if health else ():
             yield f"{place}{probe}Probe:"
-            yield f"{place}  httpGet: {{path: {_plain(health)}, port: http}}"
+            yield f"{place}  httpGet:"
+            yield f"{place}    path: {_plain(health)}"
+            yield f"{place}    port: http"
+            # As the image's own check asks: not every server answers to the address of its pod.
+            yield f"{place}    httpHeaders: [{{name: Host, value: 127.0.0.1}}]"
             yield from (f"{place}  {line}" for line in times)
     names = {"/tmp": "tmp"}
-    names |= {path: f"data-{n}" for n, path in enumerate(_folders(settings), start=1)}
+    for path in _folders(settings):
+        # Of the path, so that another folder leaves it as it is; in what a name may have.
+        name = re.sub(r"[^a-z0-9]+", "-", f"data{path.lower()}")[:50].strip("-")
+        names[path] = f"{name}-{len(names)}" if name in names.values() else name
     yield f"{place}volumeMounts:"
     for path, name in names.items():
         yield f"{place}  - name: {name}"
@@ -150,7 +160,7 @@ def rewritten(settings: dict[str, Any], name: str) -> dict[Path, str]:
         DOCKERFILE: settings.keys() | has_files,
         COMPOSE: settings.keys() & {"data", "port"},
         # Who has other manifests says there what they have.
-        **{path: set() for path in sorted(MANIFESTS.glob("*.yaml"))},
+        **{path: set() for path in sorted(MANIFESTS.glob("*.y*ml"))},
         SERVER: settings.keys() & {"data", "health", "port"},
     }
     texts = {path: read_text(path) for path in files if path.exists()}
@@ -169,13 +179,17 @@ def rewritten(settings: dict[str, Any], name: str) -> dict[Path, str]:
                 f'[tool.seedpod.image]. Remove there: ENTRYPOINT ["{name}"], EXPOSE and HEALTHCHECK'
             )
         # Who has another Dockerfile, or removed these lines, says there what the image has.
-        is_clear = count == 1 or (count > 1 and is_manifest)
-        if not is_clear and files[path]:
+        if count != 1 and files[path]:
             raise SessionError(
                 f"{path} lacks the lines for [tool.seedpod.image]. Add these two, where they "
                 f"should be: {BEGIN}…, and {END}"
             )
-        if is_clear and new != plain:
+        if count != 1 and is_manifest and (BEGIN in plain or END in plain):
+            raise SessionError(
+                f"{path} has not one of each of the two lines for [tool.seedpod.image]. Correct "
+                f"them, or remove all: {BEGIN}…, and {END}"
+            )
+        if count == 1 and new != plain:
             all_crlf = "\r\n" in old and old.count("\n") == old.count("\r\n")
             found[path] = new.replace("\n", "\r\n") if all_crlf else new
     return found
