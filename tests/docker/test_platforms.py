@@ -18,6 +18,8 @@ from tests.docker.declarations import declare
 from tests.docker.projects import HARDENED, Made, Make, fetch
 from tests.families import needed_by
 
+# It assembles three base images; tests/unit/test_platforms.py is for every change.
+pytestmark = pytest.mark.proofs
 PYTHON = "3.11"
 PLATFORMS = ("linux/amd64", bases.OTHER_PLATFORM)
 INDEXES = (
@@ -81,7 +83,6 @@ def test_system_packages_are_locked_for_each(project: Made) -> None:
     assert "is out of date" not in project.session("sys_lock", "--check")
 
 
-@pytest.mark.proofs
 def test_wheels_are_made_for_each(project: Made) -> None:
     project.session("docker_wheels")
     made = [path.name for path in project.folder.glob(".wheels/*/markupsafe-*.whl")]

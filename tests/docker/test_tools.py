@@ -199,6 +199,7 @@ def test_it_is_used_like_the_program(tested: Callable[[Tool], Made], work: Path)
     assert (work / "wrong.py").read_text() == ""
 
 
+@pytest.mark.proofs
 def test_jobs_of_a_pipeline_find_a_shell_if_one_is_declared(
     tested: Callable[[Tool], Made], work: Path
 ) -> None:

@@ -7,6 +7,8 @@ import pytest
 from tests.docker.declarations import declare
 from tests.docker.projects import Made, Make
 
+# tests/unit/test_trim_environment.py is for every change.
+pytestmark = pytest.mark.proofs
 RULES = "duplicates = true\nsources = true\nsymbols = true\ntests = true\n"
 EXAMPLES = 'exclude = ["numpy/random/_examples"]\n'
 PACKAGES = '    "cffi>=2",\n    "numpy>=2.2",\n'
