@@ -1,7 +1,6 @@
 """What "docker build --check" says of every Dockerfile that answers can give."""
 
 import re
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,17 +21,20 @@ def checker(client: Client) -> Client:
 
 
 @pytest.fixture
-def dockerfiles(working_tree: Path, draft: Callable[..., Path], tmp_path: Path) -> list[Path]:
+def dockerfiles(working_tree: Path, tmp_path: Path) -> list[Path]:
     """Return projects that together have every distinct Dockerfile that answers give.
 
     Of those that only the defaults of arguments set apart, it is one.
     """
     renderer = Renderer(working_tree)
     distinct = {renderer.files(row)["Dockerfile"]: row for row in every_row()}
-    drafts = [draft(tmp_path / digest / "myapp", **row) for digest, row in distinct.items()]
-    texts = ((folder / "Dockerfile").read_text(encoding="utf-8") for folder in drafts)
-    stages = (re.sub(r"(?m)^ARG (?:PYTHON_IMAGE|RUNTIME)=.*", "", text) for text in texts)
-    return list(dict(zip(stages, drafts, strict=True)).values())
+    folders = {}
+    for digest, row in distinct.items():
+        folder = tmp_path / digest / "myapp"
+        renderer.write(row, folder)
+        text = (folder / "Dockerfile").read_text(encoding="utf-8")
+        folders[re.sub(r"(?m)^ARG (?:PYTHON_IMAGE|RUNTIME)=.*", "", text)] = folder
+    return list(folders.values())
 
 
 def test_no_dockerfile_has_a_warning(checker: Client, dockerfiles: list[Path]) -> None:

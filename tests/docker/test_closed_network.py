@@ -247,6 +247,7 @@ def test_every_request_goes_through_the_proxy(make: Make, proxy: Proxy, lower: b
     assert proxy.address not in history
 
 
+@pytest.mark.proofs
 def test_system_packages_come_from_a_mirror_alone(make: Make, proxy: Proxy) -> None:
     project = make(kind="cli")
     declare(project, '[tool.sys.debian13.dependencies]\nlibpq5 = "*"\n')

@@ -14,7 +14,7 @@ from tests.docker.projects import Made, Make, fetch, wait_until
 
 # Numbers of a user: root, macOS's first, Linux's first, nobody, and one that Debian's base image
 # gives to a user of its own.
-USERS = [0, 33, *(pytest.param(user, marks=pytest.mark.proofs) for user in (501, 1000, 65534))]
+USERS = [33, *(pytest.param(user, marks=pytest.mark.proofs) for user in (0, 501, 1000, 65534))]
 
 
 @pytest.fixture

@@ -14,7 +14,10 @@ from tests.families import needed_by
     ("builder", "layout", "difference"),
     [
         ((PYTHON_VERSION, Layout.LOCAL), Layout.ALPINE, ("C library", "glibc", "musl")),
-        (("3.11", Layout.ALPINE), Layout.ALPINE, ("Python", "3.11", PYTHON_VERSION)),
+        pytest.param(
+            *(("3.11", Layout.ALPINE), Layout.ALPINE, ("Python", "3.11", PYTHON_VERSION)),
+            marks=pytest.mark.proofs,
+        ),
         ((PYTHON_VERSION, Layout.DEBIAN), Layout.LOCAL, ("prefix", "/usr", "/usr/local")),
     ],
     ids=["C library", "Python", "prefix"],

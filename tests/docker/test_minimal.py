@@ -124,7 +124,7 @@ def test_a_second_container_beside_it_sees_what_a_shell_would(built: Make) -> No
     page = (REPOSITORY / "docs/kubernetes.md").read_text(encoding="utf-8")
     table = page.partition("In that shell:")[2]
     commands = re.findall(r"^\| `(.+)` \|", table, flags=re.MULTILINE)
-    expected = ["bin\n", "USER=app\n", "Threads:", '{"status":"ok"}']
+    expected = ["opt\n", "USER=app", "Threads:", '{"status":"ok"}']
     container = lean.docker("run", "--detach", *HARDENED, f"{lean.name}:production")
     try:
         healthy = ("docker", "inspect", "--format={{.State.Health.Status}}", container)

@@ -274,6 +274,7 @@ def test_a_merge_request_shows_by_how_much_each_stage_grows(
     assert SECRET not in output
 
 
+@pytest.mark.proofs
 def test_a_job_whose_stage_is_over_its_budget_fails_and_shows_the_sizes(
     pipeline: Pipeline,
 ) -> None:

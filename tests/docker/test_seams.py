@@ -156,6 +156,7 @@ def test_tests_see_all_of_it(seams: Made, twin: Twin) -> None:
     assert project.layers("test")[: len(shipped)] == shipped
 
 
+@pytest.mark.proofs
 def test_a_step_that_fails_says_so_in_its_own_words(seams: Made, twin: Twin) -> None:
     project = twin(seams)
     project.edit("pyproject.toml", '"/srv/static"]\nstep-output', '"/data"]\nstep-output')

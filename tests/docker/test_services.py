@@ -75,6 +75,7 @@ def test_a_request_writes_and_reads_both_services(shop: Made, port: str) -> None
     assert json.loads(post(f"{address}/visits")) == {"visits": 2}
 
 
+@pytest.mark.proofs
 def test_data_outlives_the_containers_until_it_is_removed(shop: Made, port: str) -> None:
     address = up(shop, port)
     post(f"{address}/notes", text="kept")

@@ -108,7 +108,11 @@ def test_plugins_with_processes_of_their_own_work(tested: Made) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("import coverage\n", "tested.extra cannot be imported in production (ModuleNotFoundError"),
+        pytest.param(
+            "import coverage\n",
+            "tested.extra cannot be imported in production (ModuleNotFoundError",
+            marks=pytest.mark.proofs,
+        ),
         ("def f() -> None:\n    import coverage\n", "tested.extra imports coverage in line 2"),
         (
             "import ctypes\n\nctypes.CDLL('libpq.so.5')\n",
