@@ -1,12 +1,13 @@
 """One project for each row of answers that together contain every pair of choices."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.render.combinations import Renderer
-from tests.render.questions import Answers, choices, label, pairwise
+from tests.render.questions import PACKAGE, PROJECT, Answers, choices, label, pairwise
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,20 @@ def project(
     if name not in projects:
         projects[name] = draft(tmp_path_factory.mktemp("projects") / "myapp", **answers)
     return projects[name]
+
+
+@pytest.fixture(scope="module")
+def made(
+    answers: Answers, draft: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return the project made from a file's own ``answers``, PROJECT; no test changes it."""
+    names = {"project_name": PROJECT, "package_name": PACKAGE}
+    return draft(tmp_path_factory.mktemp("projects") / "folder", **names, **answers)
+
+
+@pytest.fixture
+def copied(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of that project to change, and be there."""
+    folder = Path(shutil.copytree(made, tmp_path / "folder"))
+    monkeypatch.chdir(folder)
+    return folder

@@ -16,6 +16,8 @@ COPIER_YML = Path(__file__).resolve().parent.parent.parent / "copier.yml"
 TOOLS = Path(sys.executable).parent
 
 Answers = dict[str, str]
+# Names of a project that differ, so that one in the place of the other shows.
+PROJECT, PACKAGE = "corner-shop", "till"
 
 
 class ComposeLoader(yaml.SafeLoader):

@@ -17,10 +17,8 @@ import pytest
 from engine import BUILD_ARGUMENTS
 
 from tests.conftest import git
-from tests.render.questions import Answers, choices, label, load_compose, services
+from tests.render.questions import PACKAGE, PROJECT, Answers, choices, label, load_compose, services
 
-# The names differ, so that one in the place of the other shows.
-PROJECT, PACKAGE = "corner-shop", "till"
 # For production while it is tested.
 SET_BY_A_SESSION = "${CANDIDATE_TAG:-production}"
 OWN = [PROJECT, f"{PROJECT}-test", f"{PROJECT}-production"]
@@ -38,12 +36,9 @@ def answers(request: pytest.FixtureRequest) -> Answers:
 
 
 @pytest.fixture(scope="module")
-def project(
-    answers: Answers, draft: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def project(made: Path) -> Path:
     """Return the project made from ``answers``; no test changes it."""
-    names = {"project_name": PROJECT, "package_name": PACKAGE}
-    return draft(tmp_path_factory.mktemp("projects") / "folder", **names, **answers)
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """What a new project has in its marked lines is what its sessions would write there."""
 
 import re
-import shutil
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,8 @@ import image_settings
 import pytest
 import yaml
 
-from tests.render.questions import TOOLS, Answers, check, choices, label, load_compose
+from tests.render.questions import PROJECT, TOOLS, Answers, check, choices, label, load_compose
 
-PROJECT, PACKAGE = "corner-shop", "till"
 FILES = ("Dockerfile", "docker-compose.yml")
 ROWS = [
     {"kind": kind, "services": chosen, "deploy": where}
@@ -42,21 +39,10 @@ def answers(request: pytest.FixtureRequest) -> Answers:
     return row
 
 
-@pytest.fixture(scope="module")
-def made(
-    answers: Answers, draft: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Return the project made from ``answers``."""
-    names = {"project_name": PROJECT, "package_name": PACKAGE}
-    return draft(tmp_path_factory.mktemp("projects") / "folder", **names, **answers)
-
-
 @pytest.fixture
-def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(copied: Path) -> Path:
     """Return a copy of the project to change, and be there."""
-    project = Path(shutil.copytree(made, tmp_path / "folder"))
-    monkeypatch.chdir(project)
-    return project
+    return copied
 
 
 def contents(project: Path) -> list[bytes]:
