@@ -231,7 +231,7 @@ def test_the_checks_pass_in_a_new_project(pipeline: Pipeline) -> None:
 
 
 def test_the_first_run_has_nothing_to_compare_with(pipeline: Pipeline, first: str) -> None:
-    for session in ("docker_test", "sys_check", "docker_prod", "docker_size"):
+    for session in ("docker_test", "sys_check", "docker_prod", "docker_size", "docker_check"):
         assert f"Session {session} was successful" in first
     # The table, without what was built before it.
     assert pipeline.summary.removeprefix("```text\n").startswith("stage ")

@@ -5,7 +5,7 @@ import shutil
 
 # Within the container; what reaches it from outside is up to whoever publishes the port. A token
 # protects it, a new one at each start, or the one in JUPYTER_TOKEN.
-c.ServerApp.ip = "0.0.0.0"
+c.ServerApp.ip = "*"
 c.ServerApp.port = int(os.environ.get("PORT", "8888"))
 c.ServerApp.port_retries = 0
 c.ServerApp.open_browser = False
