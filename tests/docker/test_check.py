@@ -47,9 +47,9 @@ KINDS = [
 def test_every_kind_is_as_it_should_be(make: Make, kind: str, layout: Layout, runtime: str) -> None:
     answers = {"distribution": "ruff"} if kind == "tool" else {}
     output = make(layout, kind=kind, runtime=runtime, **answers).session("docker_check")
-    assert set(verdicts(output).values()) <= {"ok", "-"}
-    # What ends by itself is asked for neither addresses nor signals.
+    # What ends by itself is asked for neither addresses nor signals, and one accepts a finding.
     is_server = kind == "notebook"
+    assert set(verdicts(output).values()) <= {"ok", "accepted" if is_server else "-"}
     assert ("-" in verdicts(output).values()) != is_server
 
 
@@ -57,8 +57,11 @@ def test_services_are_there_and_gone_afterwards(make: Make) -> None:
     made = make(services=json.dumps(["postgres"]))
     output = made.session("docker_check")
     assert set(verdicts(output).values()) == {"ok"}
-    assert made.docker("ps", "--all", "--quiet", f"--filter=name={made.name}-check") == ""
-    assert made.docker("volume", "ls", "--quiet", f"--filter=name={made.name}-check") == ""
+    image = f"--filter=ancestor={made.name}:production"
+    assert made.docker("ps", "--all", "--quiet", image) == ""
+    for kind in ("container", "network", "volume"):
+        found = made.docker(kind, "ls", "--quiet", f"--filter=name={made.name}-check")
+        assert found == "", kind
 
 
 @pytest.fixture
@@ -147,6 +150,41 @@ def test_an_image_that_is_broken_in_one_way_fails_one_check(
 
 
 @pytest.mark.proofs
+def test_a_server_that_ignores_sigterm_is_found_at_both_moments(
+    broken: Callable[..., str], built: Make
+) -> None:
+    program = "import signal, subprocess\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    program += f"subprocess.run([{built(Layout.DEBIAN).name!r}])"
+    output = broken(f"CMD {json.dumps(['python3', '-c', program])}")
+    assert wrong(output) == {"sigterm"}
+    assert re.findall(r"^sigterm: (\w+) does not end within", output, re.M) == ["idle", "starting"]
+
+
+@pytest.mark.proofs
+def test_an_image_that_starts_as_any_user_but_its_own_is_found(
+    broken: Callable[..., str], built: Make
+) -> None:
+    """A file that only group 0 can read."""
+    lines = starting("open('/srv/x')")[0].replace("SERVER", built(Layout.DEBIAN).name)
+    output = broken(*as_root(write("/srv/x", "0o640")), lines)
+    assert wrong(output) == {"starts"}
+    assert "starts: starting ends with status 1: PermissionError" in output
+
+
+@pytest.mark.proofs
+def test_a_program_that_does_not_end_is_found(make: Make) -> None:
+    made = make(kind="cli")
+    [package] = (made.folder / "src").iterdir()
+    (package / "cli.py").write_text(
+        "import time\n\n\ndef cli(prog_name: str) -> None:\n    time.sleep(600)\n", "utf-8"
+    )
+    output = made.refused("docker_check")
+    assert wrong(output) == {"starts"}
+    assert "starts: --help does not end within 60 seconds: name others in runs of" in output
+    assert made.docker("ps", "--all", "--quiet", f"--filter=ancestor={made.name}:production") == ""
+
+
+@pytest.mark.proofs
 def test_a_test_of_the_project_that_ships_fails_one_check(
     broken: Callable[..., str], built: Make
 ) -> None:
@@ -162,7 +200,7 @@ def test_a_setting_that_an_override_loosens_fails_one_check(make: Make) -> None:
     for setting, subject in (
         ("cap_add: [CHOWN]", "capabilities"),
         ("read_only: false", "read-only"),
-        ("pids_limit: -1", "processes"),
+        ("deploy: !reset {}", "processes"),
         ("security_opt: !override [no-new-privileges:false]", "new-privileges"),
         ("security_opt: [seccomp:unconfined]", "seccomp"),
     ):

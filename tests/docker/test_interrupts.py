@@ -19,6 +19,7 @@ from tests.docker.projects import Made, Make, fetch, wait_until
 # Long enough for every signal, and no test waits for its end.
 SLEEP = "import time\n\n\ndef test_slow() -> None:\n    time.sleep(120)\n"
 SESSIONS = {
+    "docker_check": ["docker_check"],
     "docker_run": ["docker_run"],
     "docker_test": ["docker_test"],
     "up": ["up"],
@@ -134,6 +135,7 @@ def check(
     ("session", "number"),
     [
         *(("docker_run", number) for number in SIGNALS),
+        ("docker_check", signal.SIGINT),
         ("docker_test", signal.SIGTERM),
         ("up", signal.SIGINT),
         ("shell", signal.SIGTERM),
@@ -159,8 +161,11 @@ def test_five_of_five(
         check(project, port, session, number, terminal=terminal, alone=alone)
 
 
-def test_a_session_whose_nox_is_killed_is_cleaned_up_all_the_same(project: Made, port: str) -> None:
-    with started(project, port, "docker_run", terminal=False) as (process, _):
+@pytest.mark.parametrize("session", ["docker_check", "docker_run"])
+def test_a_session_whose_nox_is_killed_is_cleaned_up_all_the_same(
+    project: Made, port: str, session: str
+) -> None:
+    with started(project, port, session, terminal=False) as (process, _):
         wait_until(lambda: running(project), 60)
         os.kill(process, signal.SIGKILL)
     wait_until(lambda: left(project) == [])

@@ -121,7 +121,6 @@ BY_KIND = {
     "tool": {"docker/bin/init.py"},
     "notebook": DEVELOPED
     | {
-        "docker/bin/init.py",
         "notebooks/iris.ipynb",
         "rootfs/etc/jupyter/jupyter_server_config.py",
         "rootfs/etc/jupyter/labconfig/default_setting_overrides.json",

@@ -30,6 +30,16 @@ def test_what_is_as_it_was_is_not_made(roots: tuple[Path, Path]) -> None:
     assert made(roots) == set()
 
 
+def test_a_program_that_lost_the_rights_of_its_owner_is_not_made(roots: tuple[Path, Path]) -> None:
+    """The Dockerfile does that to all of the base image."""
+    before, after = roots
+    (before / "opt/y").chmod(0o4755)
+    (after / "opt/y").chmod(0o755)
+    assert made(roots) == set()
+    (after / "opt/y").chmod(0o700)
+    assert made(roots) == {"opt/y"}
+
+
 def test_new_files_changed_files_and_links_are_made(roots: tuple[Path, Path]) -> None:
     after = roots[1]
     (after / "usr/lib/plugins").mkdir()

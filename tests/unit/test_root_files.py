@@ -135,6 +135,8 @@ def test_an_image_as_it_should_be_is_fine() -> None:
         ("installers", entry("/usr/share/python-wheels/pip-26-py3-none-any.whl")),
         ("compilers", entry("/usr/bin/x86_64-linux-gnu-gcc-14", mode=0o755)),
         ("compilers", entry("/usr/bin/cc", mode=0o755)),
+        ("compilers", entry("/usr/lib/llvm-19/bin/clang", mode=0o755)),
+        ("installers", entry("/opt/conda/bin/conda", mode=0o755)),
         ("compilers", entry("/usr/bin/ld.bfd", mode=0o755)),
         ("compilers", entry("/usr/libexec/gcc/x86_64-linux-gnu/14/cc1plus", mode=0o755)),
         ("headers", entry("/usr/include/zlib.h")),
@@ -196,10 +198,22 @@ def test_a_package_is_there_in_the_version_that_is_locked(
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("1.0-RC.1", "1.0rc1"), ("v1.0", "1.0"), ("2024.01.2", "2024.1.2")]
+    ("one", "other"),
+    [("1.0-RC.1", "1.0rc1"), ("v1.0", "1.0"), ("2024.01.2", "2024.1.2"), ("1.0", "1.0.0")],
 )
 def test_a_version_may_be_spelled_in_several_ways(one: str, other: str) -> None:
     assert root_files.canonical(one) == root_files.canonical(other)
+
+
+def test_the_projects_own_package_is_there() -> None:
+    missing = [*root_files.packages(root(*FINE), LOCKED | {"shop": "1.0"}, "store")]
+    assert [(x.check, x.subject) for x in missing] == [("packages", "store")]
+
+
+def test_names_of_users_are_read_through_links() -> None:
+    link = entry("/etc/passwd", type=tarfile.SYMTYPE, linkname="../usr/lib/passwd")
+    there = root(link, entry("/usr/lib/passwd", b"app:x:65532:0::/:\n"))
+    assert there.numbers("/etc/passwd") == {0, 65532}
 
 
 def test_a_file_that_is_listed_and_missing_is_found() -> None:

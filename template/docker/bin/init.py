@@ -1,4 +1,4 @@
-#!/opt/venv/bin/python3 -IS
+#!/opt/venv/bin/python3 -BIS
 """Run a command below the first process of a container, as tini(1) does.
 
     init COMMAND …

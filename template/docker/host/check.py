@@ -8,10 +8,12 @@ data, and all containers are removed in the end.
 """
 
 import fnmatch
+import io
 import json
 import os
 import signal
 import sys
+import tarfile
 import tempfile
 import threading
 import time
@@ -81,21 +83,26 @@ def accepted() -> dict[str, dict[str, str]]:
     return dict(table)
 
 
-def files(image: str, locked: dict[str, str], data: Iterable[str]) -> list[Finding]:
+def files(image: str, name: str, locked: dict[str, str], data: Iterable[str]) -> list[Finding]:
     """Return what is wrong with the files of an image.
 
-    In: the locked main packages with their versions; the folders of data.
+    In: the name of a project of compose, to which the container belongs that is made; the locked
+    main packages with their versions; the folders of data.
     """
-    container = docker("create", image).strip()
+    pyproject = project_file.read()
+    own = project_file.name(pyproject) if project_file.has_package(pyproject) else ""
     try:
+        container = docker("create", f"--label={compose.PROJECT}={name}", image).strip()
         with tempfile.TemporaryDirectory() as folder:
             archive = Path(folder, "root.tar")
-            client.output(("docker", "export", f"--output={archive}", container))
-            with root_files.read(archive) as opened:
+            client.run(("docker", "export", f"--output={archive}", container))
+            with tarfile.open(archive) as opened:
                 root = root_files.Root(opened)
-                return [*root_files.findings(root, locked, engine.name(), data, Path("tests"))]
+                return [*root_files.findings(root, locked, own, data, Path("tests"))]
     finally:
-        compose.docker_lines("rm", "--force", container)
+        interrupts.ignore()
+        compose.remove(compose.Own(name), all_=True)
+        interrupts.install()
 
 
 def user(config: dict[str, Any]) -> Iterator[Finding]:
@@ -159,10 +166,14 @@ def check(image: str = "") -> bool:
         engine.build(engine.PRODUCTION, platform=platform)
     config = json.loads(docker("image", "inspect", image))[0]["Config"]
     facts = {name: json.loads(text) for name, text in engine.ensure_lock().items()}
-    found, skipped = behaviour.observe(image, config, facts["test-runs.json"])
     locked = engine.exported("wheel-plan", "wheel-plan.json", platform=platform)["main"]
-    found += [*user(config), *files(image, locked, facts["data.json"])]
-    return report(found, skipped)
+    name = engine.own_name("check")
+    found = [*user(config), *files(image, name, locked, facts["data.json"])]
+    # A builder elsewhere can build what the engine here cannot run.
+    if platform and not platforms.runs_here(image, platform):
+        return report(found, dict.fromkeys(behaviour.CHECKS, "its programs do not run here"))
+    wrong, skipped = behaviour.observe(image, config, facts["test-runs.json"], name)
+    return report([*wrong, *found], skipped)
 
 
 def follow(parent: int) -> None:
@@ -177,6 +188,10 @@ def main() -> None:
     if len(sys.argv) > 2 or any(name.startswith("-") for name in sys.argv[1:]):
         sys.exit("Usage: python docker/host/check.py [IMAGE]")
     settings.apply()
+    # What an image says of itself may be anything.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     interrupts.install()
     threading.Thread(target=follow, args=(os.getppid(),), daemon=True).start()
     with ended_by_errors():

@@ -128,9 +128,10 @@ def needed(service: str, services: dict[str, Any]) -> set[str]:
     """Return the services that compose starts for this one."""
     found: set[str] = set()
     missing = set(services.get(service, {}).get("depends_on", {}))
-    while missing:
+    # One that is not required may be in a profile that is not chosen.
+    while missing := {name for name in missing if name in services} - found:
         found |= missing
-        missing = {d for name in missing for d in services[name].get("depends_on", {})} - found
+        missing = {d for name in missing for d in services[name].get("depends_on", {})}
     return found
 
 

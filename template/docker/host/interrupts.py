@@ -7,20 +7,23 @@ SIGNALS = [
     for name in ("SIGINT", "SIGTERM", "SIGHUP")  # The last one is not everywhere.
     if (number := getattr(signal, name, None)) is not None
 ]
+# What was ignored from the beginning stays so: by nohup, and by a shell for its background.
+HANDLED = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
 
 
 def install() -> None:
-    """Let a job that is cancelled or loses its terminal end as after Ctrl-C.
+    """Let a job that is cancelled or loses its terminal end as after Ctrl-C."""
+    for number in HANDLED:
+        signal.signal(number, _interrupt)
 
-    What is ignored stays so: nohup, and what a shell runs in the background.
-    """
+
+def ignore() -> None:
+    """Let signals change nothing any more."""
     for number in SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _interrupt)
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(*_: object) -> None:
     """End the program; what follows until it has ended cannot disturb that."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    ignore()
     raise KeyboardInterrupt

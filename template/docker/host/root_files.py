@@ -9,7 +9,6 @@ import base64
 import csv
 import hashlib
 import io
-import os
 import posixpath
 import re
 import stat
@@ -19,12 +18,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from session import SessionError
-
 # Of what is installed, and not of what a package brings in a folder of its own.
 METADATA = re.compile(r"/opt/venv/lib/python3[\d.]*/site-packages/[^/]+\.dist-info/METADATA")
-PROGRAMS = re.compile(r"(/usr|/usr/local)?/s?bin/[^/]+|/usr/libexec/.+")
-# What lies in an environment of its own is the locked packages', which are checked one by one.
+# What is in the environment is the locked packages', which are checked one by one.
+PROGRAMS = re.compile(r"(?!/opt/venv/)(/.*)?/s?bin/[^/]+|/usr/lib(exec)?/gcc/.+")
 INSTALLERS = re.compile(r"(conda|easy_install|hatch|mamba|pdm|pip|pipenv|pipx|poetry|uv|uvx)[\d.]*")
 BUNDLED = re.compile(r"/usr/(local/)?lib/python3[\d.]*/ensurepip/.+|/usr/share/python-wheels/.+")
 DISTRIBUTIONS = ("conda", "hatch", "pdm", "pip", "pipenv", "pipx", "poetry", "uv")
@@ -83,17 +80,29 @@ class Root:
             if entry.isreg() or entry.islnk():
                 yield path, self._regular(entry)
 
+    def open(self, path: str) -> io.BufferedReader:
+        """Open a regular file."""
+        file = self._archive.extractfile(self._regular(self.entries[path]))
+        assert isinstance(file, io.BufferedReader), f"{path} is a regular file"
+        return file
+
     def read(self, path: str) -> bytes:
         """Return the content of a regular file."""
-        file = self._archive.extractfile(self._regular(self.entries[path]))
-        assert file is not None, f"{path} is a regular file"
-        with file:
+        with self.open(path) as file:
             return file.read()
+
+    def hash(self, path: str, name: str) -> bytes:
+        """Return a hash of a regular file, which may be a large one."""
+        with self.open(path) as file:
+            return hashlib.file_digest(file, name).digest()
 
     def numbers(self, path: str) -> set[int]:
         """Return the numbers that a file like /etc/passwd names; root's is always one of them."""
-        real = self.entries.get(path)
-        text = self.read(path).decode(errors="replace") if real and real.isreg() else ""
+        entry = self.entries.get(path)
+        while entry and entry.issym():
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.linkname))
+            entry = self.entries.get(path)
+        text = self.read(path).decode(errors="replace") if entry else ""
         fields = (line.split(":") for line in text.splitlines())
         return {0, *(int(x[2]) for x in fields if len(x) > 2 and x[2].isdecimal())}
 
@@ -121,7 +130,10 @@ def normalise(name: str) -> str:
 def canonical(version: str) -> list[str | int]:
     """Return the parts of a version, whose spelling may differ (PEP 440, normalization)."""
     parts = re.findall(r"[a-z]+|\d+", version.lower().removeprefix("v"))
-    return [int(part) if part.isdigit() else SPELLINGS.get(part, part) for part in parts]
+    found = [int(part) if part.isdigit() else SPELLINGS.get(part, part) for part in parts]
+    while found and found[-1] == 0:
+        found.pop()
+    return found
 
 
 def findings(
@@ -130,7 +142,7 @@ def findings(
     """Yield what is wrong with the files of an image.
 
     In: the locked main packages with their versions, empty for folders; the name of the project's
-    own; folders of data; the folder of the project's tests.
+    own, empty if there is none; folders of data; the folder of the project's tests.
     """
     yield from rights(root, data)
     yield from unwanted(root, locked)
@@ -184,13 +196,13 @@ def unwanted(root: Root, locked: Mapping[str, str]) -> Iterator[Finding]:
 def tests_of_project(root: Root, folder: Path) -> Iterator[Finding]:
     """Yield files that are the same as one of the project's tests."""
     own: defaultdict[int, dict[bytes, Path]] = defaultdict(dict)
-    for test in sorted(folder.rglob("*")):
-        if test.is_file() and test.stat().st_size >= LEAST_BYTES:
-            content = test.read_bytes()
+    for test in sorted(folder.rglob("*.py")):
+        content = test.read_bytes() if test.is_file() else b""
+        if len(content) >= LEAST_BYTES:
             own[len(content)][hashlib.sha256(content).digest()] = test
     for path, entry in root.files():
         if entry.size in own:
-            same = own[entry.size].get(hashlib.sha256(root.read(path)).digest())
+            same = own[entry.size].get(root.hash(path, "sha256"))
             if same:
                 yield Finding("tests", path, f"is {same.as_posix()} of the project")
 
@@ -205,12 +217,14 @@ def bytecode(root: Root) -> Iterator[Finding]:
         entry = root.entries.get(source)
         if entry is None:
             yield Finding("bytecode", path, "has no source")
-        elif entry.isreg() and not _is_of(root.read(path)[:HEAD], root, source):
+        elif entry.isreg() and not _is_of(path, root, source):
             yield Finding("bytecode", path, "is of another source than the one beside it")
 
 
-def _is_of(head: bytes, root: Root, source: str) -> bool:
-    """Tell whether bytecode that begins so was made of a source."""
+def _is_of(path: str, root: Root, source: str) -> bool:
+    """Tell whether bytecode was made of a source."""
+    with root.open(path) as file:
+        head = file.read(HEAD)
     if len(head) < HEAD:
         return False
     if int.from_bytes(head[4:8], "little") & HASHED:
@@ -239,16 +253,16 @@ def records(root: Root) -> Iterator[Finding]:
             path = posixpath.normpath(posixpath.join(posixpath.dirname(folder), name))
             if path not in present:
                 yield Finding("records", path, f"is missing, and {record} lists it")
-            elif not _has(root.read(path), digest):
+            elif not _has(root, path, digest):
                 yield Finding("records", path, f"is not what {record} says")
 
 
-def _has(content: bytes, digest: str) -> bool:
-    """Tell whether a content has a hash, like sha256=47DEQpj8…"""
+def _has(root: Root, path: str, digest: str) -> bool:
+    """Tell whether a file has a hash, like sha256=47DEQpj8…"""
     name, _, value = digest.partition("=")
     if name not in hashlib.algorithms_guaranteed:
         return False
-    computed = base64.urlsafe_b64encode(hashlib.new(name, content).digest()).decode()
+    computed = base64.urlsafe_b64encode(root.hash(path, name)).decode()
     return computed.rstrip("=") == value.rstrip("=")
 
 
@@ -261,15 +275,7 @@ def packages(root: Root, locked: Mapping[str, str], own: str) -> Iterator[Findin
             yield Finding("packages", name, f"is missing, and {version} is locked")
         elif version and canonical(found) != canonical(version):
             yield Finding("packages", name, f"is {found}, and {version} is locked")
+    if own and normalise(own) not in there:
+        yield Finding("packages", normalise(own), "is missing, and it is the project's own")
     for name in sorted(there.keys() - locked.keys() - {normalise(own)}):
         yield Finding("packages", name, f"is {there[name][0]}, and not locked")
-
-
-def read(path: Path) -> tarfile.TarFile:
-    """Open an archive; raises SessionError for one that is cut short."""
-    try:
-        return tarfile.open(path)
-    except tarfile.TarError as error:
-        raise SessionError(
-            f"docker export wrote no archive ({error}). Make room on the disk of {os.fspath(path)}."
-        ) from error
