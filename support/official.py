@@ -53,6 +53,7 @@ def run() -> None:
 STEPS: dict[str, Callable[[Project], object]] = {
     "within budgets": lambda project: project.nox("docker_size"),
     "its tests": lambda project: project.nox("docker_test"),
+    "its checks": lambda project: project.nox("docker_check"),
     "run hardened": lambda project: demo.ask(project, PATH),
 }
 
