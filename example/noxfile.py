@@ -1,7 +1,6 @@
 """The tasks of this project: "nox -l" lists them, "nox -s NAME -- ARGUMENTS" runs one."""
 
 import runpy
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ nox.options.sessions = [
     "sys_check",
     "docker_prod",
     "docker_size",
+    "docker_check",
 ]
 
 PROJECT = runpy.run_path("docker/host/project_file.py")
@@ -123,6 +123,12 @@ def docker_size(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def docker_check(session: nox.Session) -> None:
+    """Check how production runs under strict settings, and what is in it (-- IMAGE)."""
+    host(session, "check", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def up(session: nox.Session) -> None:
     """Develop in a container on the mounted project (-- down, -- logs, any compose command)."""
     host(session, "engine", "up", *session.posargs)
@@ -177,18 +183,8 @@ def host(session: nox.Session, program: str, *arguments: str) -> None:
     session.run(*command, external=True, **times)
 
 
-def interrupt(*_: object) -> None:
-    """End Nox in good order; what follows until it has ended cannot disturb that."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
 # A job that is cancelled or loses its terminal removes its containers, as after Ctrl-C.
-SIGNALS = [signal.SIGINT, signal.SIGTERM, *filter(None, [getattr(signal, "SIGHUP", None)])]
-for number in SIGNALS:
-    if signal.getsignal(number) != signal.SIG_IGN:
-        signal.signal(number, interrupt)
+runpy.run_path("docker/host/interrupts.py")["install"]()
 # Sets the index for pip and uv, with which sessions install.
 SETTINGS = runpy.run_path("docker/host/settings.py")
 # Sessions of your own, which the template never touches.

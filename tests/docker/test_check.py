@@ -138,10 +138,8 @@ LINES = {
 }
 
 
-@pytest.mark.parametrize(
-    "check",
-    [pytest.param(x, marks=[] if x == "writes" else [pytest.mark.proofs]) for x in LINES],
-)
+@pytest.mark.proofs
+@pytest.mark.parametrize("check", LINES)
 def test_an_image_that_is_broken_in_one_way_fails_one_check(
     broken: Callable[..., str], built: Make, check: str
 ) -> None:
@@ -210,6 +208,7 @@ def test_a_setting_that_an_override_loosens_fails_one_check(make: Make) -> None:
         assert (wrong(output), f"strict: {subject} " in output) == ({"strict"}, True)
 
 
+@pytest.mark.proofs
 def test_what_is_accepted_with_a_reason_is_said_and_passes(make: Make) -> None:
     made = make()
     rootfs = made.folder / "rootfs/usr/include/x.h"

@@ -232,7 +232,7 @@ def test_both_providers_run_the_same_sessions(folder: Path) -> None:
         for lines in (github, gitlab)
     ]
     assert sessions[0] == sessions[1]
-    assert len(sessions[0]) == 6
+    assert len(sessions[0]) == 7
 
 
 def _steps(folder: Path, *jobs: str) -> list[dict[str, Any]]:

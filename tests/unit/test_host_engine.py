@@ -13,7 +13,7 @@ from session import SessionError
 
 PYPROJECT = '[project]\nname = "left-pad"\n'
 # What tests read, as the program that splits facts writes it.
-FACTS = {"not-imported.json": "{}", "test-runs.json": "[]"}
+FACTS = {"data.json": "[]", "not-imported.json": "{}", "test-runs.json": "[]"}
 
 
 def write_facts(folder: str) -> None:

@@ -310,6 +310,7 @@ def test_without_a_wheelhouse_everything_comes_from_the_index_and_compiling_is_a
         "compile": ["raw"],
         "announcement": plan["announcement"],
         "build-first": [],
+        "main": {"foo-bar": "1.0", "one": "1.0", "raw": "1.0"},
         "no-binary": [],
         "no-build-isolation": [],
         "refused": "",

@@ -173,7 +173,7 @@ def run(command: Sequence[str], look_up: Callable[[str, str], str] = no_remedy) 
 def output(command: Sequence[str]) -> str:
     """Return what a command prints; ends the program as ``run`` does, which reads its messages."""
     program = [sys.executable, __file__, *command]
-    done = subprocess.run(program, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(program, stdout=subprocess.PIPE, encoding="utf-8", check=False)
     if done.returncode:
         sys.exit(done.returncode)
     return done.stdout

@@ -100,7 +100,7 @@ class Shared:
         self.mark = mark if command[0] == "run" else ""
         services = model.get("services", {})
         service = next((word for word in command[1:] if word in services), "")
-        self.needed = _needed(service, services) if self.mark else set(services)
+        self.needed = needed(service, services) if self.mark else set(services)
         running = containers(f"{PROJECT}={self.name}") if self.name else {}
         self.before = {number for number, (_, _, runs) in running.items() if runs}
 
@@ -124,14 +124,15 @@ class Shared:
         return [number for number in served if all_ or not found[number][2]]
 
 
-def _needed(service: str, services: dict[str, Any]) -> set[str]:
+def needed(service: str, services: dict[str, Any]) -> set[str]:
     """Return the services that compose starts for this one."""
-    needed: set[str] = set()
+    found: set[str] = set()
     missing = set(services.get(service, {}).get("depends_on", {}))
-    while missing:
-        needed |= missing
-        missing = {d for name in missing for d in services[name].get("depends_on", {})} - needed
-    return needed
+    # One that is not required may be in a profile that is not chosen.
+    while missing := {name for name in missing if name in services} - found:
+        found |= missing
+        missing = {d for name in missing for d in services[name].get("depends_on", {})}
+    return found
 
 
 def stop(project: Own | Shared) -> None:

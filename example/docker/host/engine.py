@@ -41,7 +41,7 @@ from session import SessionError, ended_by_errors, read_json, read_text
 IMAGE = Path(__file__).parent.parent / "image"
 SPLIT_FACTS, IMPORT_MODULES = IMAGE / "split_facts.py", IMAGE / "import_modules.py"
 PATH_DEPENDENCIES = IMAGE / "path_dependencies.py"
-TESTS_READ = ("not-imported.json", "test-runs.json")
+CHECKS_READ = ("data.json", "not-imported.json", "test-runs.json")
 PRODUCTION = "production"
 # The tag of production while it is tested: what was shipped last keeps its own.
 CANDIDATE = "candidate"
@@ -118,7 +118,7 @@ def write_image_settings() -> None:
 def ensure_lock() -> dict[str, str]:
     """End the program if the lock does not fit pyproject.toml; make one if there is none.
 
-    Out: what tests read, as JSON, by the names of the files of docker/image/split_facts.py.
+    Out: what tests and checks read, as JSON, by the names of files of docker/image/split_facts.py.
     """
     with tempfile.TemporaryDirectory() as folder:
         facts(folder)
@@ -128,7 +128,7 @@ def ensure_lock() -> dict[str, str]:
         os.environ["OWN_PACKAGE"] = own
         if own == "paths":
             collect_paths()
-        return {file: Path(folder, file).read_text(encoding="utf-8") for file in TESTS_READ}
+        return {file: Path(folder, file).read_text(encoding="utf-8") for file in CHECKS_READ}
 
 
 @functools.cache

@@ -44,4 +44,8 @@ def _differ(path: Path, old: Path) -> bool:
         return True
     if stat.S_ISLNK(now.st_mode) and stat.S_ISLNK(then.st_mode):
         return path.readlink() != old.readlink()
-    return any(getattr(now, x) != getattr(then, x) for x in ("st_mode", "st_size", "st_mtime_ns"))
+    # The Dockerfile takes the rights of an owner away from all programs.
+    modes = [x.st_mode & ~(stat.S_ISUID | stat.S_ISGID) for x in (now, then)]
+    return modes[0] != modes[1] or any(
+        getattr(now, x) != getattr(then, x) for x in ("st_size", "st_mtime_ns")
+    )

@@ -6,8 +6,8 @@ from typing import Any
 
 from errors import BuildError
 
-# platforms is read by docker/host/platforms.py, size by docker/host/sizes.py.
-TABLES = ("extras", "image", "size", "test", "trim", "wheels")
+# check is read by docker/host/check.py, platforms by platforms.py, size by sizes.py there.
+TABLES = ("check", "extras", "image", "size", "test", "trim", "wheels")
 TEST = ("not-imported", "programs", "runs")
 TRIM = ("duplicates", "exclude", "sources", "symbols", "tests")
 WHEELS = ("build-first", "no-binary", "no-build-isolation")

@@ -197,7 +197,16 @@ def main() -> None:
     text = "" if refused else announcement(compiled, no_binary, len(packages), tag)
     if text:
         print(text)
-    plan = {**settings, "tag": tag, "compile": source, "announcement": text, "refused": refused}
+    # "nox -s docker_check" compares them with what is in the image. A folder's may have changed.
+    versions = {x.name: x.version for x in (*main.packages, *main.commits)}
+    plan = {
+        **settings,
+        "announcement": text,
+        "compile": source,
+        "main": {**versions, **{x.name: "" for x in main.folders}},
+        "refused": refused,
+        "tag": tag,
+    }
     (output / "wheel-plan.json").write_text(json.dumps(plan, sort_keys=True))
 
 

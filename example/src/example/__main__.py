@@ -5,18 +5,21 @@ import os
 import signal
 import sys
 
-import uvicorn
-
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT; HOST and PORT say where."""
+    # The first process of a container ignores every signal that it does not handle. The server
+    # hands it back after it has stopped in good order: that is a success.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # It has no options: any that is given ends it with status 2, and --help says so.
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.prog = "example"
     parser.parse_args()
-    # The server hands the signal back after it has stopped in good order: that is a success.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    host, port = os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", "8000"))
+    # Its import takes a while, in which the signal may come.
+    import uvicorn
+
+    # No host stands for every address, of IPv4 and of IPv6.
+    host, port = os.environ.get("HOST", ""), int(os.environ.get("PORT", "8000"))
     uvicorn.run("example.app:app", host=host, port=port)
 
 
