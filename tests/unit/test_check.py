@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import check
+import project_file
 import pytest
 from root_files import Finding
 from session import SessionError
@@ -87,14 +88,14 @@ def test_what_is_wrong_comes_first_and_long_lists_are_cut(
 def test_what_cannot_be_accepted_is_refused(text: str, problem: str) -> None:
     declare(f"[tool.seedpod.check]\n{text}")
     with pytest.raises(SessionError) as error:
-        check.accepted()
+        check.accepted(project_file.setting("check"))
     assert problem in str(error.value)
 
 
 def test_a_table_that_is_none_is_refused() -> None:
     declare('[tool.seedpod]\ncheck = "all"')
     with pytest.raises(SessionError) as error:
-        check.accepted()
+        check.accepted(project_file.setting("check"))
     assert "[tool.seedpod.check] has no use for 'all'" in str(error.value)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import check
 import declaration
 import engine
 import figures
@@ -145,7 +146,7 @@ def test_what_is_advised_to_follow_the_dashes_is_accepted(
             [sys.executable, "-m", *tool, "--help"], capture_output=True, text=True, check=True
         )
         assert all(option in done.stdout for option in options)
-    elif name in ("sys_lock", "docker_push", "docker_wheels"):
+    elif name in ("docker_check", "docker_push", "docker_wheels", "sys_lock"):
         [[program, *own]] = hosts(name)
         monkeypatch.setenv("PATH", "")
         done = subprocess.run(
@@ -207,6 +208,7 @@ def accept(pyproject: dict[str, Any]) -> None:
     project_settings.not_imported(pyproject)
     project_settings.test_programs(pyproject)
     project_settings.wheel_settings(pyproject)
+    check.accepted(pyproject.get("tool", {}).get("seedpod", {}).get("check", {}))
     for text in pyproject.get("tool", {}).get("seedpod", {}).get("size", {}).values():
         figures.parse_size(text, "here")
 

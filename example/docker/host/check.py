@@ -61,12 +61,11 @@ LONGEST = max(map(len, CHECKS))
 RANKS = ("-", "ok", "accepted", "WRONG")
 
 
-def accepted() -> dict[str, dict[str, str]]:
-    """Return what pyproject.toml accepts: for each check, patterns of subjects with a reason.
+def accepted(table: Any) -> dict[str, dict[str, str]]:
+    """Return [tool.seedpod.check]: for each check, patterns of what is accepted, with a reason.
 
     Raises SessionError for anything else.
     """
-    table = project_file.setting("check")
     for check, subjects in table.items() if isinstance(table, dict) else [("", table)]:
         if check not in CHECKS:
             raise SessionError(
@@ -120,7 +119,7 @@ def user(config: dict[str, Any]) -> Iterator[Finding]:
 
 def report(found: Iterable[Finding], skipped: dict[str, str]) -> bool:
     """Print a table of verdicts and all findings; tell whether all of them are accepted."""
-    rules = accepted()
+    rules = accepted(project_file.setting("check"))
     unused = {(check, pattern) for check, subjects in rules.items() for pattern in subjects}
     lines: dict[str, list[str]] = {check: [] for check in CHECKS}
     verdicts = dict.fromkeys(CHECKS, "ok") | dict.fromkeys(skipped, "-")
@@ -159,7 +158,7 @@ def report(found: Iterable[Finding], skipped: dict[str, str]) -> bool:
 
 def check(image: str = "") -> bool:
     """Check an image, or production, which is built first; tell whether it is as it should be."""
-    accepted()
+    accepted(project_file.setting("check"))
     platform = platforms.wanted()[-1]
     if not image:
         image = f"{engine.name()}:{engine.PRODUCTION}"
