@@ -131,7 +131,11 @@ def test_installing_again_downloads_nothing(declared: Made, twin: Twin) -> None:
     project = twin(declared)
     with cache_mounts():
         for _ in range(2):
-            for command in ("python3 /docker/install_system", "online python3 /docker/install"):
+            for command in (
+                "python3 /docker/install_system",
+                "python3 -B /docker/install_system",
+                "online python3 /docker/install",
+            ):
                 project.edit("Dockerfile", command, f"ATTEMPT={unique()} {command}")
             output = project.session("docker_prod", "--build-arg=RUNTIME=full")
     assert executed(output) >= {"build-system", "runtime", "dependencies"}

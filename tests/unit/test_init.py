@@ -21,7 +21,7 @@ PROC = Path("/proc/self/status").exists()
 
 # It tells which signals it gets, until its input ends or a line comes, and then what it is told.
 LISTENER = """
-import os, signal, sys
+import os, select, signal, sys
 def tell(number, frame):
     print(signal.Signals(number).name, flush=True)
     if number in ends:
@@ -30,6 +30,9 @@ ends = [int(x) for x in sys.argv[1:]]
 for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
     signal.signal(number, tell)
 print("ready", os.getpid(), flush=True)
+# A signal that comes just before a long call is handled only after that.
+while not select.select([sys.stdin], [], [], 0.1)[0]:
+    pass
 line = sys.stdin.readline()
 print("read", line.strip(), flush=True)
 """
