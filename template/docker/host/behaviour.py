@@ -23,7 +23,7 @@ from root_files import Finding
 from session import SessionError, docker, write_text
 
 START_SECONDS, END_SECONDS, POLL_SECONDS = 60, 2, 0.1
-# On a machine that is busy, what takes long to start takes long to end; engines wait for 10 seconds.
+# On a busy machine what takes long to start takes long to end; engines wait for 10 seconds.
 LONGEST_END_SECONDS = 10
 # Time for what a server does when its health was asked for, and for its children to end.
 IDLE_SECONDS = 1
