@@ -58,7 +58,6 @@ CHECKS = {
     "packages": "exactly the locked packages, in their versions",
 }
 LONGEST = max(map(len, CHECKS))
-RANKS = ("-", "ok", "accepted", "WRONG")
 
 
 def accepted(table: Any) -> dict[str, dict[str, str]]:
@@ -90,18 +89,14 @@ def files(image: str, name: str, locked: dict[str, str], data: Iterable[str]) ->
     """
     pyproject = project_file.read()
     own = project_file.name(pyproject) if project_file.has_package(pyproject) else ""
-    try:
-        container = docker("create", f"--label={compose.PROJECT}={name}", image).strip()
-        with tempfile.TemporaryDirectory() as folder:
-            archive = Path(folder, "root.tar")
-            client.run(("docker", "export", f"--output={archive}", container))
-            with tarfile.open(archive) as opened:
-                root = root_files.Root(opened)
-                return [*root_files.findings(root, locked, own, data, Path("tests"))]
-    finally:
-        interrupts.ignore()
-        compose.remove(compose.Own(name), all_=True)
-        interrupts.install()
+    with compose.removed(name), tempfile.TemporaryDirectory() as folder:
+        # It never runs; an image without a command needs one to be given.
+        made = docker("create", f"--label={compose.PROJECT}={name}", image, "none")
+        archive = Path(folder, "root.tar")
+        client.run(("docker", "export", f"--output={archive}", made.strip()))
+        with tarfile.open(archive) as opened:
+            root = root_files.Root(opened)
+            return [*root_files.findings(root, locked, own, data, Path("tests"))]
 
 
 def user(config: dict[str, Any]) -> Iterator[Finding]:
@@ -136,7 +131,8 @@ def report(found: Iterable[Finding], skipped: dict[str, str]) -> bool:
         if rule:
             unused.discard((finding.check, rule[0]))
             text = f"{text}; accepted: {rule[1]}"
-            verdicts[finding.check] = max(verdicts[finding.check], "accepted", key=RANKS.index)
+            if verdicts[finding.check] != "WRONG":
+                verdicts[finding.check] = "accepted"
         else:
             verdicts[finding.check] = "WRONG"
         lines[finding.check].append(text)
@@ -175,9 +171,9 @@ def check(image: str = "") -> bool:
     return report([*wrong, *found], skipped)
 
 
-def follow(parent: int) -> None:
-    """Interrupt the program when its parent is gone, which was killed then."""
-    while os.getppid() == parent:
+def follow() -> None:
+    """Interrupt the program when who started it was killed."""
+    while not interrupts.is_orphan():
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
 
@@ -192,7 +188,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     interrupts.install()
-    threading.Thread(target=follow, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=follow, daemon=True).start()
     with ended_by_errors():
         fine = check(*sys.argv[1:])
     if not fine:

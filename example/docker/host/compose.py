@@ -16,11 +16,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import interrupts
 from client import Client
 from session import ended_by_errors
 
@@ -36,7 +37,9 @@ DETACHED = ("--detach", "--detach=true", "--wait", "--no-start")
 # time that its service gives it.
 STOP_SECONDS = 5
 COMMAND_SECONDS = 60
-ATTEMPTS = 50
+ATTEMPTS, POLL_SECONDS = 50, 0.1
+# After an interrupt: a request that was on its way ends after its client, later on a busy machine.
+QUIET_SECONDS = 1
 HEALTH_SECONDS = 5
 LOG_LINES = 20
 
@@ -143,9 +146,12 @@ def stop(project: Own | Shared) -> None:
         docker_lines("stop", *limit, *found)
 
 
-def remove(project: Own | Shared, *, all_: bool) -> None:
-    """Remove what the command started; what the engine is still about to make, too."""
-    clear = 0
+def remove(project: Own | Shared, *, all_: bool, quiet: float = 0) -> None:
+    """Remove what the command started; what the engine is still about to make, too.
+
+    It ends when nothing more was there for ``quiet`` seconds.
+    """
+    seen = time.monotonic()
     for _ in range(ATTEMPTS):
         left = project.started(all_=all_)
         if left:
@@ -156,11 +162,24 @@ def remove(project: Own | Shared, *, all_: bool) -> None:
                 for number in docker_lines(kind, "ls", "--quiet", of_project):
                     docker_lines(kind, "rm", number)
                     left.append(number)
-        clear = 0 if left else clear + 1
-        # Twice after an interrupt: a request that was on its way ends after its client.
-        if clear > int(all_):
+        if left:
+            seen = time.monotonic()
+        elif time.monotonic() - seen >= quiet:
             return
-        time.sleep(0.1 if all_ else 0)
+        time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def removed(name: str) -> Iterator[None]:
+    """Remove a project of this name in the end, which signals do not disturb."""
+    quiet: float = QUIET_SECONDS
+    try:
+        yield
+        quiet = 0
+    finally:
+        interrupts.ignore()
+        remove(Own(name), all_=True, quiet=quiet)
+        interrupts.install()
 
 
 def unlock(name: str) -> None:
@@ -276,7 +295,7 @@ def run(*commands: Sequence[str], name: str = "") -> None:
             if project:
                 # A command that succeeds and leaves something running was detached from it.
                 failed = status != 0 or bool(number) or project.volumes
-                remove(project, all_=failed)
+                remove(project, all_=failed, quiet=QUIET_SECONDS if number else 0)
                 unlock(project.name)
             with suppress(Exception):
                 restore()

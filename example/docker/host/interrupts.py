@@ -1,5 +1,6 @@
 """Let signals end a session in good order: what it has started is removed then."""
 
+import os
 import signal
 
 SIGNALS = [
@@ -9,6 +10,13 @@ SIGNALS = [
 ]
 # What was ignored from the beginning stays so: by nohup, and by a shell for its background.
 HANDLED = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+# Who started this program.
+PARENT = os.getppid()
+
+
+def is_orphan() -> bool:
+    """Tell whether who started this program has ended before it, which only a kill does."""
+    return os.getppid() != PARENT
 
 
 def install() -> None:

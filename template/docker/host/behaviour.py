@@ -10,21 +10,24 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import client
 import compose
 import engine
-import interrupts
 from root_files import Finding
 from session import SessionError, docker, write_text
 
 START_SECONDS, END_SECONDS, POLL_SECONDS = 60, 2, 0.1
 # On a busy machine what takes long to start takes long to end; engines wait for 10 seconds.
 LONGEST_END_SECONDS = 10
+# When a signal comes while a server starts, as a part of the time that its start took. The later
+# ones are for a server that did not end: a busy machine may have been slow to run it at all.
+MOMENTS = (0.5, 0.6, 0.7)
 # Time for what a server does when its health was asked for, and for its children to end.
 IDLE_SECONDS = 1
 KILLED = 137
@@ -88,8 +91,9 @@ class Service:
         self.ports = tcp_ports(config)
         self.has_health = has_health(service, config)
         self.is_server = bool(self.ports) or self.has_health
-        write_text(self._file, json.dumps(copies(model, image, self.is_server)))
-        if compose.needed("strict", json.loads(self._file.read_text("utf-8"))["services"]):
+        copied = copies(model, image, self.is_server)
+        write_text(self._file, json.dumps(copied))
+        if compose.needed("strict", copied["services"]):
             # Compose starts what the service needs, in the way that it says there.
             self._compose("run", "--rm", "--no-TTY", "--entrypoint=python3", "strict", "-c", "")
 
@@ -186,13 +190,8 @@ def copies(model: dict[str, Any], image: str, is_server: bool) -> dict[str, Any]
 def services(image: str, config: Mapping[str, Any], name: str) -> Iterator[Service]:
     """Give copies of the production service with an image, and remove them in the end."""
     os.environ.setdefault("COMPOSE_PROGRESS", "quiet")
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            yield Service(image, config, name, folder)
-        finally:
-            interrupts.ignore()
-            compose.remove(compose.Own(name), all_=True)
-            interrupts.install()
+    with tempfile.TemporaryDirectory() as folder, compose.removed(name):
+        yield Service(image, config, name, folder)
 
 
 def observe(
@@ -227,12 +226,21 @@ def _observe_server(service: Service) -> tuple[list[Finding], dict[str, str]]:
         skipped["ipv6"] = "containers have no IPv6 here"
     found += [Finding("zombies", name, "has ended, and stays") for name in seen["zombies"]]
     limit = min(max(END_SECONDS, round(2 * seconds)), LONGEST_END_SECONDS)
-    found += _stopped(strict, "idle", limit)
+
+    def be_idle() -> None:
+        _start(service, strict)
+        time.sleep(IDLE_SECONDS)
+
+    # It is idle already, the first time.
+    found += _stopped(strict, "idle", limit, [lambda: None, be_idle, be_idle])
     starting = service.create("own")
-    docker("start", starting)
-    # Half of the time that it took.
-    time.sleep(seconds / 2)
-    found += _stopped(starting, "starting", limit)
+
+    def begin_start(moment: float) -> None:
+        docker("start", starting)
+        time.sleep(seconds * moment)
+
+    moments = [partial(begin_start, moment) for moment in MOMENTS]
+    found += _stopped(starting, "starting", limit, moments)
     root = service.create("root")
     _, problem = _start(service, root)
     if problem:
@@ -354,14 +362,22 @@ def _answers(seen: Mapping[str, Any]) -> Iterator[Finding]:
                 yield Finding(check, port, f"does not answer on {address}")
 
 
-def _stopped(container: str, when: str, limit: int) -> Iterator[Finding]:
-    """End a container, and yield that it has ended before, or not in so many seconds."""
-    if problem := _end(container):
-        yield Finding("starts", when, problem)
-        return
-    docker("stop", f"-t{limit}", container)
-    if _inspect(container, "State.ExitCode") == KILLED:
-        yield Finding("sigterm", when, f"does not end within {limit} seconds")
+def _stopped(
+    container: str, when: str, limit: int, moments: Iterable[Callable[[], None]]
+) -> Iterator[Finding]:
+    """End a container, and yield that it has ended before, or never in so many seconds.
+
+    Each of ``moments`` waits until it is to be ended; the first that ends it is the last.
+    """
+    for wait in moments:
+        wait()
+        if problem := _end(container):
+            yield Finding("starts", when, problem)
+            return
+        docker("stop", f"-t{limit}", container)
+        if _inspect(container, "State.ExitCode") != KILLED:
+            return
+    yield Finding("sigterm", when, f"does not end within {limit} seconds")
 
 
 def _written(container: str) -> Iterator[Finding]:

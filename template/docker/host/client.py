@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
+import interrupts
 import settings
 from causes import CAUSES
 from session import ended_by_errors, naming
@@ -66,13 +67,11 @@ class Client:
 
     def __init__(self, command: Sequence[str]) -> None:
         """Start the command; raises OSError where that is not possible."""
-        self.parent = os.getppid()
         self.received: list[int] = []
         self.handlers: dict[int, Any] = {}
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, signal.SIGINT)
+        for number in interrupts.SIGNALS:
             # What is ignored stays so: nohup, and what a shell runs in the background.
-            if number not in self.handlers and signal.getsignal(number) != signal.SIG_IGN:
+            if signal.getsignal(number) != signal.SIG_IGN:
                 self.handlers[number] = signal.signal(number, self._receive)
         with naming(command[0]):
             self.process = subprocess.Popen(
@@ -117,7 +116,7 @@ class Client:
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=1)
             look()
-            if os.getppid() != self.parent:
+            if interrupts.is_orphan():
                 self.received.append(HANGUP)
         return self.received[0] if self.received else 0
 

@@ -16,6 +16,7 @@ import tarfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 # Of what is installed, and not of what a package brings in a folder of its own.
@@ -106,8 +107,9 @@ class Root:
         fields = (line.split(":") for line in text.splitlines())
         return {0, *(int(x[2]) for x in fields if len(x) > 2 and x[2].isdecimal())}
 
+    @cached_property
     def distributions(self) -> dict[str, tuple[str, str]]:
-        """Return version and folder of each distribution in the environment, by its name."""
+        """Version and folder of each distribution in the environment, by its name."""
         found = {}
         for path in self.entries:
             if METADATA.fullmatch(path):
@@ -171,7 +173,7 @@ def rights(root: Root, data: Iterable[str]) -> Iterator[Finding]:
 
 def unwanted(root: Root, locked: Mapping[str, str]) -> Iterator[Finding]:
     """Yield what builds or installs programs, what such programs leave, and what is private."""
-    for name, (version, folder) in root.distributions().items():
+    for name, (version, folder) in root.distributions.items():
         if name in DISTRIBUTIONS and name not in locked:
             yield Finding("installers", folder, f"is {name} {version}, which installs packages")
     for path, entry in root.entries.items():
@@ -209,7 +211,7 @@ def tests_of_project(root: Root, folder: Path) -> Iterator[Finding]:
 
 def bytecode(root: Root) -> Iterator[Finding]:
     """Yield bytecode without its source, and that of another one."""
-    for path, _ in [*root.files()]:
+    for path, _ in root.files():
         found = MODULE.fullmatch(path)
         if not found:
             continue
@@ -243,7 +245,7 @@ def records(root: Root) -> Iterator[Finding]:
     https://packaging.python.org/en/latest/specifications/recording-installed-packages/
     """
     present = dict(root.files())
-    for _, folder in root.distributions().values():
+    for _, folder in root.distributions.values():
         record = f"{folder}/RECORD"
         if record not in present:
             yield Finding("records", record, "is missing")
@@ -268,7 +270,7 @@ def _has(root: Root, path: str, digest: str) -> bool:
 
 def packages(root: Root, locked: Mapping[str, str], own: str) -> Iterator[Finding]:
     """Yield locked packages that are missing or of another version, and what is not locked."""
-    there = root.distributions()
+    there = root.distributions
     for name, version in locked.items():
         found = there.get(name, ("", ""))[0]
         if name not in there:
