@@ -1,42 +1,22 @@
 """A private index: behind a password, with a certificate of a private authority, and HTML alone."""
 
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
-from uuid import uuid4
+from urllib.parse import quote
 
 import pytest
-import trustme
-from poetry.repositories.pypi_repository import PyPiRepository
 
 from support import debian
 from support.docker import Client
 from support.images import Layout
 from support.images.alpine import server as alpine_server
 from tests.docker.declarations import declare
-from tests.docker.projects import HARDENED, Made, Make, gateway, program
+from tests.docker.indexes import PASSWORD, Index, Proxy, authority, logging_proxy, private_index
+from tests.docker.projects import HARDENED, Made, Make
 from tests.docker.wheels import write_wheel
-
-HOST = "index.test"
-PASSWORD = "p&ss$w'rd"
-# The same in an address (RFC 3986, percent-encoding).
-QUOTED = "p%26ss%24w'rd"
-
-
-@dataclass(frozen=True)
-class Index:
-    """A running index server."""
-
-    address: str
-    add_host: str  # the option with which a build finds it
-    certificates: Path
-    log: Path
 
 
 @pytest.fixture(scope="module")
@@ -46,31 +26,8 @@ def index(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     packages = folder / "packages"
     packages.mkdir()
     write_wheel(packages, "seedpod_private_greeting", "GREETING = 'from the private index'\n")
-    authority = trustme.CA()
-    certificate = folder / "server.pem"
-    authority.issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(str(certificate))
-    # What an owner behind such a server has: the system's authorities and the private one.
-    certificates = folder / "authorities.pem"
-    system = os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
-    certificates.write_bytes(Path(system).read_bytes() + authority.cert_pem.bytes())
-    log = folder / "log"
-    fallback = PyPiRepository().url
-    with log.open("w") as errors:
-        server = subprocess.Popen(
-            [
-                *(sys.executable, "-c", program("serve_index")),
-                *(packages, fallback, certificate, PASSWORD),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-    assert server.stdout is not None
-    port = server.stdout.readline().strip()
-    address = f"https://user:{QUOTED}@{HOST}:{port}/simple/"
-    yield Index(address, f"--add-host={HOST}:{gateway(client)}", certificates, log)
-    server.terminate()
-    server.communicate(timeout=30)
+    with private_index(client, packages, authority(folder)) as running:
+        yield running
 
 
 @pytest.fixture(
@@ -117,7 +74,7 @@ def test_neither_password_nor_authority_is_left_in_image_history_or_lock(
     archive = subprocess.run(
         ["docker", "save", image], env=project.environment(), stdout=subprocess.PIPE, check=True
     ).stdout
-    for secret in (PASSWORD, QUOTED, private):
+    for secret in (PASSWORD, quote(PASSWORD, safe=""), private):
         assert secret.encode() not in archive
         assert secret not in project.docker("history", "--no-trunc", image)
         assert secret not in (project.folder / "poetry.lock").read_text()
@@ -125,9 +82,8 @@ def test_neither_password_nor_authority_is_left_in_image_history_or_lock(
 
 def test_without_the_password_the_build_fails(project: Made, index: Index) -> None:
     """The tests above would pass for the wrong reason if the index let everybody in."""
-    address = index.address.replace(f"user:{QUOTED}@", "")
     (project.folder / "pip.env").unlink(missing_ok=True)
-    settings = {"PIP_INDEX_URL": address, "SSL_CERT_FILE": str(index.certificates)}
+    settings = {"PIP_INDEX_URL": index.open_address, "SSL_CERT_FILE": str(index.certificates)}
     output = project.refused("docker_prod", "--no-cache", index.add_host, **settings)
     assert "The package index refuses or lacks" in output
 
@@ -168,49 +124,10 @@ def test_a_running_application_trusts_an_authority_that_is_mounted(
     assert project.docker(*run[1:], *trust, *asked, address) == "200 200"
 
 
-@dataclass(frozen=True)
-class Proxy:
-    """A running proxy, which is a mirror of an archive of packages, too."""
-
-    address: str
-    log: Path
-    # Of an index that nobody else can reach.
-    host: str
-
-    def asked(self) -> set[str]:
-        """Return the hosts that were asked for since the last time, "" for the mirror."""
-        lines = re.findall(r'"(\w+) (\S+) HTTP', self.log.read_text())
-        self.log.write_text("")
-        hosts = (
-            path.split(":")[0] if how == "CONNECT" else urlsplit(path).netloc for how, path in lines
-        )
-        return {*hosts}
-
-
-@contextmanager
-def logging(client: Client, archive: str, folder: Path) -> Iterator[Proxy]:
-    """Run a proxy, behind which is an index that nobody else can reach."""
-    log = folder / "proxy.log"
-    # What an earlier run has downloaded from it is in no cache.
-    name = f"{uuid4()}.invalid"
-    host = urlsplit(PyPiRepository().url).netloc
-    with log.open("a") as errors:
-        server = subprocess.Popen(
-            [sys.executable, "-c", program("log_requests"), name, host, archive],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-    assert server.stdout is not None
-    yield Proxy(f"http://{gateway(client)}:{server.stdout.readline().strip()}", log, name)
-    server.terminate()
-    server.communicate(timeout=30)
-
-
 @pytest.fixture
 def proxy(client: Client, tmp_path: Path) -> Iterator[Proxy]:
     """Run a proxy that is a mirror of Debian's archive."""
-    with logging(client, debian.archives()[0], tmp_path) as proxy:
+    with logging_proxy(client, debian.archives()[0], tmp_path) as proxy:
         yield proxy
 
 
@@ -270,7 +187,7 @@ def test_packages_of_alpine_come_from_a_mirror_alone(
 ) -> None:
     project = make(Layout.ALPINE, kind="cli")
     declare(project, '[tool.sys.alpine3-23.dependencies]\nlibpq = "*"\n')
-    with logging(client, alpine_server.repository_address(client), tmp_path) as proxy:
+    with logging_proxy(client, alpine_server.repository_address(client), tmp_path) as proxy:
         project.session("docker_prod", "--no-cache", APK_MIRROR=proxy.address)
         assert proxy.asked() == {""}
     # The server that the base image names answers still.

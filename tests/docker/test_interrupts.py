@@ -8,7 +8,8 @@ import signal
 import subprocess
 import termios
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +19,17 @@ from tests.docker.projects import Made, Make, fetch, wait_until
 
 # Long enough for every signal, and no test waits for its end.
 SLEEP = "import time\n\n\ndef test_slow() -> None:\n    time.sleep(120)\n"
+# A request that takes longer than it takes to stop.
+SLOW = """
+
+@app.get("/slow")
+def slow() -> str:
+    import time
+
+    print("begun", flush=True)
+    time.sleep(3)
+    return "completed"
+"""
 SESSIONS = {
     "docker_check": ["docker_check"],
     "docker_run": ["docker_run"],
@@ -33,6 +45,8 @@ def project(make: Make) -> Made:
     """Return a project whose images are built and whose tests take long."""
     made = make()
     (made.folder / "tests/test_slow.py").write_text(SLEEP)
+    app = next((made.folder / "src").glob("*/app.py"))
+    app.write_text(app.read_text(encoding="utf-8") + SLOW, encoding="utf-8")
     for stage in ("development", "test", "production"):
         made.session("docker_dev", f"--target={stage}", f"--tag={made.name}:{stage}")
     return made
@@ -186,6 +200,22 @@ def test_an_interrupt_before_the_application_runs_leaves_nothing_behind(
                 wait_until(lambda: False, 0.3)
     assert left(project) == []
     assert processes(process) == []
+
+
+def test_a_request_that_is_being_answered_is_completed(
+    project: Made, serve: Callable[..., str]
+) -> None:
+    name = f"{project.name}-slow"
+    address = serve(project, f"--name={name}")
+    fetch(f"{address}/healthz")
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(fetch, f"{address}/slow")
+        wait_until(lambda: "begun" in project.docker("logs", name))
+        stopped = pool.submit(project.docker, "stop", name)
+        assert not answer.done()
+        stopped.result()
+        assert answer.result() == '"completed"'
+    assert project.docker("inspect", "--format={{.State.ExitCode}}", name) == "0"
 
 
 def test_what_ran_before_a_session_still_runs_after_it(project: Made, port: str) -> None:

@@ -13,6 +13,9 @@ from tests.docker.projects import HARDENED, IMAGES, Made, Make, fetch, wait_unti
 FORBIDDEN_MODULES = ("pip", "poetry", "uv", "pytest", "mypy", "ensurepip", "setuptools")
 FORBIDDEN_PROGRAMS = ("pip", "pip3", "poetry", "uv", "gcc", "cc", "make", "git", "curl")
 MEGABYTE = 1_000_000
+# Of the memory of the server, in kB, for a thousand requests.
+MOST_GROWTH = 1_000
+READ_STATUS = "print(open('/proc/1/status').read())"
 
 
 @pytest.fixture(scope="session", params=IMAGES)
@@ -63,15 +66,33 @@ def test_it_needs_no_network_and_its_health_check_passes(production: Made) -> No
         production.docker("rm", "--force", container)
 
 
+def test_it_needs_little_memory_and_no_more_for_more_requests(
+    production: Made, serve: Callable[..., str]
+) -> None:
+    name = f"{production.name}-memory"
+    address = serve(production, f"--name={name}", "--memory=96m", "--memory-swap=96m")
+    fetch(f"{address}/healthz")
+
+    def resident(requests: int) -> int:
+        """Return the memory that the server keeps after requests, in kB (proc(5), status)."""
+        for _ in range(requests):
+            assert production.name in fetch(f"{address}/")
+        status = production.docker("exec", name, "python3", "-c", READ_STATUS)
+        return int(status.partition("VmRSS:")[2].split()[0])
+
+    before = resident(200)
+    assert resident(1000) - before <= MOST_GROWTH
+
+
 @pytest.mark.parametrize("options", [[], ["--init"]], ids=["as process 1", "under an init"])
 def test_it_ends_with_success_when_it_is_told_to_stop(production: Made, options: list[str]) -> None:
     image = f"{production.name}:production"
     container = production.docker("run", "--detach", "--publish=127.0.0.1::8000", *options, image)
     try:
         fetch(f"http://{production.docker('port', container, '8000')}/healthz")
-        production.docker("stop", "--time=2", container)
+        production.docker("stop", "--time=10", container)
         state = production.docker("inspect", "--format", "{{.State.ExitCode}}", container)
-        # The engine kills it after two seconds, which would be status 137.
+        # The engine kills it after that time, which would be status 137.
         assert state == "0"
     finally:
         production.docker("rm", "--force", container)

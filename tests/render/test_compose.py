@@ -256,6 +256,16 @@ def test_the_debugger_is_in_the_development_image_alone(project: Path) -> None:
     assert not [entry for entry in pyproject["project"]["dependencies"] if "debugpy" in entry]
 
 
+def test_a_password_that_everybody_knows_is_for_compose_alone(project: Path) -> None:
+    """What runs elsewhere has none by default: it says what is missing, or names a secret."""
+    known = re.compile(r"POSTGRES_PASSWORD|://[^/\s@]+:[^/\s@]+@")
+    # "docker/" of a project has programs and what they are told.
+    for name in ("Dockerfile", "docker", "kubernetes", "pyproject.toml", "src"):
+        for path in (project / name, *(project / name).rglob("*")):
+            if path.is_file():
+                assert not known.search(path.read_text(encoding="utf-8")), path
+
+
 def test_vs_code_attaches_where_the_debugger_listens(
     project: Path, compose: dict[str, Any]
 ) -> None:

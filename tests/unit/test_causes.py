@@ -323,6 +323,37 @@ MESSAGES = [
         "A server shows a certificate that this build does not trust.",
     ),
     (
+        "#16 0.5 Source (PyPI): Authorization error accessing https://index.example/simple/pg/\n"
+        "#16 0.5 Because shop depends on uvicorn (>=1) which doesn't match any versions, version "
+        "solving failed.",
+        "The package index lets nobody in at https://index.example/simple/pg/ without the right "
+        "user and password. Set PIP_INDEX_URL with both",
+    ),
+    (
+        "#16 8.4 All attempts to connect to index.example failed.\n#16 8.4 \n"
+        "#16 8.4 Probable Causes:\n"
+        "#16 8.4     - the server is not responding to requests at the moment",
+        "The package index at index.example does not answer, or its certificate is not trusted.",
+    ),
+    (
+        "#12 0.9 WARNING: Retrying (Retry(total=0)) after connection broken by "
+        "'NewConnectionError(\"HTTPConnection(host='index.example', port=9): Failed to establish a "
+        "new connection: [Errno 111] Connection refused\")': /simple/uv/\n"
+        "#12 0.9 ERROR: No matching distribution found for uv==0.13.8",
+        "The package index at index.example does not answer.",
+    ),
+    (
+        "#14 9.1 error: Request failed after 3 retries\n"
+        "#14 9.1   Caused by: error sending request for url (https://index.example/simple/click/)\n"
+        "#14 9.1   Caused by: tcp connect error\n",
+        "The package index at index.example does not answer.",
+    ),
+    (
+        "#16 0.9 Because demo depends on no-such (*) which doesn't match any versions, version "
+        "solving failed.",
+        "No version of no-such is in the package index that pyproject.toml allows.",
+    ),
+    (
         "#14 0.5   Caused by: invalid peer certificate: UnknownIssuer",
         "A server shows a certificate that this build does not trust.",
     ),

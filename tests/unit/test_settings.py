@@ -21,6 +21,8 @@ NAMES = (*settings.INDEX, *settings.INDEX.values(), *settings.CERTIFICATES, *PRO
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Be in an empty folder, on a machine without settings; what is set does not stay."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NETRC", raising=False)
     for name in (*NAMES, *LOGIN, REPOSITORY, *settings.BUILDS, "PIP_ENV"):
         # Set first, so that it is removed in the end, whatever happens to it in between.
         monkeypatch.setenv(name, "")
@@ -241,6 +243,113 @@ def test_the_environment_has_a_login_before_files_and_pip_env_before_poetry(
     (folder / "poetry.toml").write_text(text)
     settings.apply()
     assert [os.environ[name] for name in LOGIN] == ["file", "environment"]
+
+
+def write_netrc(folder: Path, text: str, name: str = "home/.netrc") -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+
+
+NETRC = "machine index.example login joe@example password p@s/s\nmachine other login x password y\n"
+
+
+@pytest.mark.parametrize("name", ["home/.netrc", "home/_netrc", "logins"])
+def test_a_login_of_netrc_reaches_builds_for_every_index_without_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    if name == "logins":
+        monkeypatch.setenv("NETRC", str(folder / name))
+    write_netrc(folder, NETRC, name)
+    sources(folder, our_index=ADDRESS, third="https://third.example/simple")
+    monkeypatch.setenv("PIP_INDEX_URL", ADDRESS)
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", f"https://third.example/ https://a@other/ {ADDRESS}")
+    settings.apply()
+    assert set(os.environ["PIP_ENV"].splitlines()) == {
+        f"PIP_INDEX_URL={LOGGED_IN}",
+        f"PIP_EXTRA_INDEX_URL=https://third.example/ https://a@other/ {LOGGED_IN}",
+        f"{LOGIN[0]}=joe@example",
+        f"{LOGIN[1]}=p@s/s",
+    }
+    # What compose, hooks and tests see; uv and pip read the same file.
+    assert os.environ["PIP_INDEX_URL"] == os.environ["UV_DEFAULT_INDEX"] == ADDRESS
+    assert not {*LOGIN} & os.environ.keys()
+    assert settings.for_installing()["UV_INDEX"].endswith(f" {LOGGED_IN}")
+    before = dict(os.environ)
+    settings.apply()
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("named", ["", "missing"])
+def test_who_names_another_netrc_or_none_has_no_login_of_the_usual_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("NETRC", named)
+    write_netrc(folder, NETRC)
+    monkeypatch.setenv("PIP_INDEX_URL", ADDRESS)
+    settings.apply()
+    assert os.environ["PIP_ENV"] == f"PIP_INDEX_URL={ADDRESS}"
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://index.example/", "file://index.example/x", "https://me@index.example/"]
+)
+def test_a_login_of_netrc_goes_to_no_other_kind_of_address(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    write_netrc(folder, NETRC)
+    monkeypatch.setenv("PIP_INDEX_URL", address)
+    settings.apply()
+    assert os.environ["PIP_ENV"] == f"PIP_INDEX_URL={address}"
+
+
+@pytest.mark.parametrize("url", ['["x"]', "{}", "5", '"https://index.example"'])
+def test_a_source_that_poetry_refuses_is_left_to_it(folder: Path, url: str) -> None:
+    write_netrc(folder, NETRC)
+    name = "a=b" if "index" in url else "x"
+    text = f'[[tool.poetry.source]]\nname = "{name}"\nurl = {url}\n'
+    (folder / "pyproject.toml").write_text(text)
+    settings.apply()
+    assert os.environ["PIP_ENV"] == ""
+    assert settings.for_installing().keys() == {"UV_INDEX_STRATEGY"}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\0"])
+def test_a_line_break_would_make_two_settings_of_one_and_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    sources(folder, our_index=ADDRESS)
+    write_netrc(folder, f'machine index.example login joe password "a{end}B=c"\n')
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://a/\n https://b/")
+    with pytest.raises(SystemExit, match=rf"^{LOGIN[1]} has a line break or a null byte, "):
+        settings.apply()
+
+
+def test_netrc_comes_last_and_its_default_entry_is_for_no_index(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources(folder, our_index=ADDRESS)
+    write_netrc(folder, f"{NETRC}default login z password z\n")
+    (folder / "poetry.toml").write_text('[http-basic.our-index]\nusername = "poetry"\n')
+    monkeypatch.setenv("PIP_INDEX_URL", "https://third.example/simple")
+    settings.apply()
+    assert set(os.environ["PIP_ENV"].splitlines()) == {
+        f"{LOGIN[0]}=poetry",
+        "PIP_INDEX_URL=https://third.example/simple",
+    }
+
+
+@pytest.mark.parametrize("text", ["machine", "\0", "machine index.example login"])
+@pytest.mark.parametrize("address", [ADDRESS, "https://[::1/", "no address"])
+def test_a_netrc_or_an_address_that_nobody_can_read_is_left_to_its_own_readers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, address: str
+) -> None:
+    sources(folder, our_index=address)
+    write_netrc(folder, text)
+    monkeypatch.setenv("PIP_INDEX_URL", address)
+    monkeypatch.setenv(LOGIN[0], "joe")
+    settings.apply()
+    assert f"PIP_INDEX_URL={address}" in os.environ["PIP_ENV"].splitlines()
+    assert f"{LOGIN[1]}=" not in os.environ["PIP_ENV"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""docker/bin/online.sh and what goes through it: poetry.sh.
+"""docker/bin/online.sh and what goes through it: run_poetry.py.
 
 They name fixed folders of the image; the tests run copies in which these are others.
 """
@@ -175,23 +175,43 @@ def test_the_command_keeps_its_arguments_and_its_status(shell: list[str], tmp_pa
 
 
 @pytest.fixture
-def poetry(shell: list[str], path: str, tmp_path: Path) -> Run:
-    """Return a function that runs poetry.sh; it returns what Poetry gets."""
+def poetry(path: str, tmp_path: Path) -> Run:
+    """Return a function that runs run_poetry.py; it returns what Poetry gets."""
     (tmp_path / "bin").mkdir()
     command(tmp_path / "bin/poetry", '#!/bin/sh\n# A mock of Poetry.\nexec "$@"\n')
     # The Python beside it has the real Poetry, the one of this repository's own tests.
     command(tmp_path / "bin/python3", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    program = relocated("poetry.sh", {"/opt/poetry": tmp_path}, tmp_path / "poetry.sh")
+    program = relocated("run_poetry.py", {"/opt/poetry": tmp_path}, tmp_path / "poetry")
 
     def run(**variables: str) -> dict[str, str]:
-        return environment_of([*shell, str(program), "env", "-0"], PATH=path, **variables)
+        return environment_of([str(program), "env", "-0"], PATH=path, **variables)
 
     return run
 
 
 def test_poetry_asks_the_index_that_pip_asks(poetry: Run) -> None:
-    found = poetry(PIP_INDEX_URL="https://u:$p & q@a/simple")
-    assert found["POETRY_PYPI_MIRROR_URL"] == "https://u:$p & q@a/simple"
+    found = poetry(PIP_INDEX_URL="https://a/$s & t/simple")
+    assert found["POETRY_PYPI_MIRROR_URL"] == "https://a/$s & t/simple"
+    assert not [name for name in found if "HTTP_BASIC" in name]
+
+
+@pytest.mark.parametrize(
+    ("login", "user", "password"),
+    [("u:$p & q", "u", "$p & q"), ("u%40x:p%3Aq%2F", "u@x", "p:q/"), ("token", "token", "")],
+)
+def test_poetry_cannot_repeat_a_password_in_an_address(
+    poetry: Run, login: str, user: str, password: str
+) -> None:
+    found = poetry(PIP_INDEX_URL=f"https://{login}@a:1/simple")
+    address = "https://a:1/simple"
+    assert found["POETRY_PYPI_MIRROR_URL"] == found["POETRY_REPOSITORIES_MIRROR_URL"] == address
+    assert found["POETRY_HTTP_BASIC_MIRROR_USERNAME"] == user
+    assert found["POETRY_HTTP_BASIC_MIRROR_PASSWORD"] == password
+
+
+def test_an_address_that_is_none_is_left_to_poetry(poetry: Run) -> None:
+    found = poetry(PIP_INDEX_URL="https://[::1/simple")
+    assert found["POETRY_PYPI_MIRROR_URL"] == "https://[::1/simple"
 
 
 def test_poetry_asks_the_simple_api_of_its_own_index_by_default(poetry: Run) -> None:

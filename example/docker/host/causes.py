@@ -141,6 +141,22 @@ CAUSES = (
         "Name the file with its authority's certificates in SSL_CERT_FILE.",
     ),
     (
+        # Poetry does not say which of both it is.
+        r"All attempts to connect to (\S+) failed",
+        "The package index at {} does not answer, or its certificate is not trusted.",
+        "Check PIP_INDEX_URL, HTTPS_PROXY and SSL_CERT_FILE.",
+    ),
+    (
+        r"NewConnectionError\(.*host='([^']+)'|error sending request for url \(\w+://([^/)]+)",
+        "The package index at {} does not answer.",
+        "Check PIP_INDEX_URL, and HTTPS_PROXY where a proxy leads to it.",
+    ),
+    (
+        r"Source \(PyPI\): Authorization error accessing (\S+)",
+        "The package index lets nobody in at {} without the right user and password.",
+        "Set PIP_INDEX_URL with both, in the environment or in pip.env.",
+    ),
+    (
         r"Source \(.+\): Authorization error accessing (\S+)",
         "The package index lets nobody in at {} without the right user and password.",
         "Set POETRY_HTTP_BASIC_NAME_USERNAME and POETRY_HTTP_BASIC_NAME_PASSWORD, with the index's "
@@ -190,6 +206,11 @@ CAUSES = (
         r"- (\S+) requires Python .+, so it will not be installable for Python",
         "The version of {} that is asked for is not made for a Python that requires-python allows.",
         "Allow another version of it in pyproject.toml, and lock again.",
+    ),
+    (
+        r"depends on (\S+) \(.*\) which doesn't match any versions",
+        "No version of {} is in the package index that pyproject.toml allows.",
+        "Correct its name or version there, or the index in PIP_INDEX_URL.",
     ),
     (
         r"[Cc]urrent Python version \(([\d.]+)\) (?:does not satisfy|is not allowed)"

@@ -149,9 +149,9 @@ def stop(project: Own | Shared) -> None:
 def remove(project: Own | Shared, *, all_: bool, quiet: float = 0) -> None:
     """Remove what the command started; what the engine is still about to make, too.
 
-    It ends when nothing more was there for ``quiet`` seconds.
+    It ends when nothing was there for ``quiet`` seconds.
     """
-    seen = time.monotonic()
+    clear_since = float("inf")
     for _ in range(ATTEMPTS):
         left = project.started(all_=all_)
         if left:
@@ -162,9 +162,9 @@ def remove(project: Own | Shared, *, all_: bool, quiet: float = 0) -> None:
                 for number in docker_lines(kind, "ls", "--quiet", of_project):
                     docker_lines(kind, "rm", number)
                     left.append(number)
-        if left:
-            seen = time.monotonic()
-        elif time.monotonic() - seen >= quiet:
+        now = time.monotonic()
+        clear_since = float("inf") if left else min(clear_since, now)
+        if now - clear_since >= quiet:
             return
         time.sleep(POLL_SECONDS)
 

@@ -1,15 +1,18 @@
 """Settings of this machine for builds, pip and uv: which servers to use, and who owns mounts.
 
-In: environment variables, pip.env (lines like PIP_INDEX_URL=https://…), .env, and the tables
-http-basic and repositories of poetry.toml. What is set in the environment comes first. Out: further
-variables of this process, for all that it starts.
+In: environment variables, pip.env (lines like PIP_INDEX_URL=https://…), .env, the tables http-basic
+and repositories of poetry.toml, and logins of .netrc. What is set in the environment comes first, a
+login of .netrc last. Out: further variables of this process, for all that it starts.
 """
 
 import json
+import netrc
 import os
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -28,6 +31,8 @@ LOGIN = r"POETRY_(HTTP_BASIC_[A-Z\d_]+_(USERNAME|PASSWORD)|REPOSITORIES_[A-Z_]+_
 # With the names that they have in Docker's settings. curl(1) and apt read the first one in lower
 # case alone, others in capitals alone.
 PROXIES = {"HTTP_PROXY": "httpProxy", "HTTPS_PROXY": "httpsProxy", "NO_PROXY": "noProxy"}
+# Where a user's logins are, unless NETRC names a file.
+NETRC = ("~/.netrc", "~/_netrc")
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 # What builds take of .env; the rest of it is for compose only.
 BUILDS = (
@@ -49,12 +54,7 @@ def apply() -> None:
         if name in (*INDEX, *MIRRORS) or re.fullmatch(LOGIN, name):
             _set(name, value)
     index = {name: os.environ[name] for name in INDEX if os.environ.get(name)}
-    logins = {name: value for name, value in os.environ.items() if re.fullmatch(LOGIN, name)}
-    # A build has this one as its secret pip.env.
-    mirrors = {name: os.environ[name] for name in MIRRORS if os.environ.get(name)}
-    lines = sorted({**index, **logins, **mirrors}.items())
-    text = "\n".join(f"{name}={value}" for name, value in lines)
-    os.environ["PIP_ENV"] = text
+    os.environ["PIP_ENV"] = _for_builds(index)
     for name, value in index.items():
         os.environ.setdefault(INDEX[name], value)
     for name, value in _read(".env", r"^(?:export )?([A-Z_]+)=(.*)$").items():
@@ -78,7 +78,7 @@ def for_installing() -> dict[str, str]:
 
     They have passwords, so nothing else is to see them.
     """
-    addresses = _with_logins()
+    addresses = _addresses()
     found = {
         name: " ".join(filter(None, [os.environ.get(name), *addresses]))
         for name in ("PIP_EXTRA_INDEX_URL", "UV_INDEX")
@@ -121,23 +121,102 @@ def _entries(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _with_logins() -> list[str]:
+def _for_builds(index: dict[str, str]) -> str:
+    """Return what builds have as their secret pip.env, with the logins of a .netrc here.
+
+    Ends the program for a value that a line cannot hold.
+    """
+    hosts = _netrc()
+    logins = {name: value for name, value in os.environ.items() if re.fullmatch(LOGIN, name)}
+    found = {
+        **{name: _with_logins(value, hosts) for name, value in index.items()},
+        **{name: os.environ[name] for name in MIRRORS if os.environ.get(name)},
+    }
+    for address, names in _sources():
+        login = zip(names, _login(address, names, hosts), strict=True)
+        found |= {name: value for name, value in login if value}
+    lines = {**found, **logins}
+    for name, value in lines.items():
+        if re.search(r"[\0\r\n]", value):
+            sys.exit(
+                f"{name} has a line break or a null byte, where it is set or in .netrc. "
+                "Write it anew there."
+            )
+    return "\n".join(f"{name}={value}" for name, value in sorted(lines.items()))
+
+
+def _addresses() -> list[str]:
     """Return the addresses of the indexes in pyproject.toml that have a user and a password.
 
     pip and uv do not know Poetry's variables.
     """
-    addresses = []
+    hosts = _netrc()
+    found = ((address, _login(address, names, hosts)) for address, names in _sources())
+    return [_logged_in(address, *login) for address, login in found if any(login)]
+
+
+def _sources() -> Iterator[tuple[str, list[str]]]:
+    """Yield the indexes in pyproject.toml: the address, the variables of user and password."""
     poetry = _entries(_entries(_toml("pyproject.toml").get("tool")).get("poetry"))
     sources = poetry.get("source")
     for source in map(_entries, sources if isinstance(sources, list) else ()):
         prefix = f"POETRY_HTTP_BASIC_{_key(str(source.get('name', '')))}"
-        login = [os.environ.get(f"{prefix}_{field}", "") for field in ("USERNAME", "PASSWORD")]
-        if any(login) and "url" in source:
-            url = urlsplit(source["url"])
-            user = ":".join(quote(text, safe="") for text in login)
-            netloc = f"{user}@{url.netloc.rpartition('@')[2]}"
-            addresses.append(url._replace(netloc=netloc).geturl())
-    return addresses
+        names = [f"{prefix}_{field}" for field in ("USERNAME", "PASSWORD")]
+        # Another name can be no variable's, and Poetry reads none for it.
+        if _host(source.get("url")) and re.fullmatch(LOGIN, names[0]):
+            yield source["url"], names
+
+
+Hosts = dict[str, tuple[str, str]]
+
+
+def _netrc() -> Hosts:
+    """Return users and passwords by host, from the file that pip, uv and Poetry read here.
+
+    Its entry for all other hosts is for none: builds ask servers that this machine does not.
+    https://requests.readthedocs.io/en/latest/user/authentication/#netrc-authentication
+    """
+    named = os.environ.get("NETRC")
+    # They pass over a file that they cannot read, too.
+    with suppress(OSError, RuntimeError, ValueError, netrc.NetrcParseError):
+        paths = [Path(name).expanduser() for name in ([named] if named is not None else NETRC)]
+        hosts = netrc.netrc(str(next(filter(Path.is_file, paths), ""))).hosts
+        logins = ((host, (user, password or "")) for host, (user, _, password) in hosts.items())
+        return {host: login for host, login in logins if host != "default" and any(login)}
+    return {}
+
+
+def _login(address: str, names: list[str], hosts: Hosts) -> tuple[str, str]:
+    """Return user and password for an index, of its variables, else of .netrc, or empty ones."""
+    if any(name in os.environ for name in names):
+        user, password = (os.environ.get(name, "") for name in names)
+        return user, password
+    return hosts.get(_host(address), ("", ""))
+
+
+def _with_logins(addresses: str, hosts: Hosts) -> str:
+    """Return addresses, separated by spaces, with the login of its host in each that has none."""
+    return " ".join(
+        _logged_in(address, *hosts[_host(address)])
+        if _host(address) in hosts and "@" not in urlsplit(address).netloc
+        else address
+        for address in addresses.split()
+    )
+
+
+def _host(address: Any) -> str:
+    """Return the host of an index's address; empty for what is none, which its own readers say."""
+    with suppress(ValueError):
+        url = urlsplit(address if isinstance(address, str) else "")
+        return (url.hostname or "") if url.scheme in ("http", "https") else ""
+    return ""
+
+
+def _logged_in(address: str, user: str, password: str) -> str:
+    """Return an address with a user and a password."""
+    url = urlsplit(address)
+    netloc = f"{quote(user, safe='')}:{quote(password, safe='')}@{url.netloc.rpartition('@')[2]}"
+    return url._replace(netloc=netloc).geturl()
 
 
 def _set(name: str, value: str) -> None:

@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+from importlib import import_module
 
 
 def main() -> None:
@@ -18,13 +19,12 @@ def main() -> None:
     # Their import takes a while, in which the signal may come.
     import uvicorn
 
-    from example.app import app
-
+    import_module("example.app")
     # The server hands it back after it has stopped in good order: that is a success.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # No host stands for every address, of IPv4 and of IPv6.
     host, port = os.environ.get("HOST", ""), int(os.environ.get("PORT", "8000"))
-    uvicorn.run(app, host=host, port=port)
+    uvicorn.run("example.app:app", host=host, port=port)
 
 
 if __name__ == "__main__":
