@@ -34,6 +34,14 @@ CONTEXT = (
     *("kubernetes/secret.yaml", "notes öf ours.txt", "noxfile_local.py", "pip.env", "poetry.toml"),
     *("rootfs/__pycache__/x.pyc", "secrets/x", "src/__pycache__/x.pyc", "src/demo/x.pyc"),
 )
+# Packages of the system, and a step of the project's own, which sees the secrets, too.
+SETTINGS = """
+[tool.seedpod.image]
+step = ["python3", "-c", "import os; os.mkdir('/srv/made'); open('/srv/made/x', 'w').close()"]
+step-output = ["/srv/made"]
+[tool.sys.debian13.dependencies]
+libpq5 = "*"
+"""
 # Together they have the steps of all other stages.
 KEPT = ("development", "leaky", "lock", "production", "test")
 # Without it, the stage that looks for packages has nothing to look for.
@@ -138,7 +146,7 @@ def project(make: Make, client: Client, tmp_path_factory: pytest.TempPathFactory
             f'[tool.poetry.dependencies.seedpod-of-{name}]\nsource = "{name}"\n'
             for name, index in zip(names[1:], indexes[1:], strict=True)
         ]
-        declare(made, "".join(['[tool.sys.debian13.dependencies]\nlibpq5 = "*"\n', *sources]))
+        declare(made, "".join([SETTINGS, *sources]))
         lines = "".join(f'    "seedpod-of-{name}",\n' for name in names)
         made.edit("pyproject.toml", "dependencies = [\n", f"dependencies = [\n{lines}")
         variables = {
