@@ -526,6 +526,9 @@ def test_no_cause_is_without_a_message_here() -> None:
         "exit code: 2",
         "#9 1.2 FAILED tests/test_app.py::test_index - assert 1 == 2",
         "no such service: nothing",
+        # Of an application that runs, and not of a build.
+        'requests.exceptions.ConnectionError: (Caused by NewConnectionError("HTTPConnection('
+        "host='db', port=80): Failed to establish a new connection: [Errno 111] refused\"))",
     ],
 )
 def test_what_is_not_known_is_not_explained(message: str) -> None:

@@ -3,6 +3,7 @@
 They name fixed folders of the image; the tests run copies in which these are others.
 """
 
+import ast
 import os
 import re
 import shutil
@@ -183,8 +184,14 @@ def poetry(path: str, tmp_path: Path) -> Run:
     command(tmp_path / "bin/python3", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     program = relocated("run_poetry.py", {"/opt/poetry": tmp_path}, tmp_path / "poetry")
 
-    def run(**variables: str) -> dict[str, str]:
-        return environment_of([str(program), "env", "-0"], PATH=path, **variables)
+    def run(*arguments: str, **variables: str) -> dict[str, str]:
+        command = [
+            str(program),
+            "env",
+            *(part for name in arguments for part in ("-u", name)),
+            "-0",
+        ]
+        return environment_of(command, PATH=path, **variables)
 
     return run
 
@@ -203,10 +210,53 @@ def test_poetry_cannot_repeat_a_password_in_an_address(
     poetry: Run, login: str, user: str, password: str
 ) -> None:
     found = poetry(PIP_INDEX_URL=f"https://{login}@a:1/simple")
-    address = "https://a:1/simple"
-    assert found["POETRY_PYPI_MIRROR_URL"] == found["POETRY_REPOSITORIES_MIRROR_URL"] == address
-    assert found["POETRY_HTTP_BASIC_MIRROR_USERNAME"] == user
-    assert found["POETRY_HTTP_BASIC_MIRROR_PASSWORD"] == password
+    assert found["POETRY_PYPI_MIRROR_URL"] == "https://a:1/simple"
+    assert asked_with(found, "https://a:1/simple/x/") == (user, password)
+    assert asked_with(found, "https://a:1/files/x.whl") == (user, password)
+    # Sources of pyproject.toml, whatever they are called, have their own.
+    assert asked_with(found, "https://mirror.test/simple/x/") == (None, None)
+    assert asked_with(found, "https://ours.test/simple/x/") == ("joe", "pw")
+
+
+ASK = """
+import sys
+from poetry.config.config import Config
+from poetry.config.dict_config_source import DictConfigSource
+from poetry.utils.authenticator import Authenticator
+
+config = Config.create()
+ours = {"username": "joe", "password": "pw"}
+config.merge({"http-basic": {"ours": ours}, "keyring": {"enabled": False}})
+asks = Authenticator(config)
+# As poetry-plugin-pypi-mirror, and as Poetry itself for sources.
+for name, url in zip(("PyPI", "mirror", "ours"), sys.argv[2:]):
+    asks.add_repository(name, url)
+login = asks.get_credentials_for_url(sys.argv[1])
+print(repr((login.username, login.username and (login.password or ""))))
+"""
+
+
+def asked_with(variables: dict[str, str], address: str) -> tuple[str | None, str | None]:
+    """Return the user and the password with which Poetry itself asks for an address."""
+    sources = (
+        variables["POETRY_PYPI_MIRROR_URL"],
+        "https://mirror.test/simple",
+        "https://ours.test/",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, address, *sources],
+        env={**variables, "HOME": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: tuple[str | None, str | None] = ast.literal_eval(done.stdout)
+    return found
+
+
+def test_who_publishes_has_a_login_of_another_kind(poetry: Run) -> None:
+    found = poetry("publish", PIP_INDEX_URL="https://u:p@a/simple")
+    assert "POETRY_HTTP_BASIC_PYPI_USERNAME" not in found
 
 
 def test_an_address_that_is_none_is_left_to_poetry(poetry: Run) -> None:

@@ -237,9 +237,11 @@ def _observe_server(service: Service) -> tuple[list[Finding], dict[str, str]]:
 
     def be_half_started_anew() -> None:
         # A busy machine may need longer than before.
-        latest, _ = _start(service, starting)
-        docker("kill", starting)
-        be_half_started(latest)
+        latest, problem = _start(service, starting)
+        # What does not start is told as such.
+        if not problem:
+            docker("kill", starting)
+            be_half_started(latest)
 
     moments = [be_half_started, be_half_started_anew, be_half_started_anew]
     found += _stopped(starting, "starting", limit, moments)

@@ -147,7 +147,8 @@ CAUSES = (
         "Check PIP_INDEX_URL, HTTPS_PROXY and SSL_CERT_FILE.",
     ),
     (
-        r"NewConnectionError\(.*host='([^']+)'|error sending request for url \(\w+://([^/)]+)",
+        rf"{STEP}(?:NewConnectionError\(.*host='([^']+)'"
+        r"|error sending request for url \(\w+://([^/)]+))",
         "The package index at {} does not answer.",
         "Check PIP_INDEX_URL, and HTTPS_PROXY where a proxy leads to it.",
     ),
