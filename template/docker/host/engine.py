@@ -32,6 +32,7 @@ from typing import Any
 import client
 import compose
 import image_settings
+import pins
 import platforms
 import project_file
 import push
@@ -123,7 +124,8 @@ def ensure_lock() -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         facts(folder)
         image_settings.check(read_json(Path(folder, "image.json")), name())
-        # Builds of compose have it, too.
+        # Builds of compose have these, too.
+        os.environ["PYTHON_IMAGE"] = pins.base_image()
         own = Path(folder, "own-package.txt").read_text(encoding="utf-8")
         os.environ["OWN_PACKAGE"] = own
         if own == "paths":
@@ -164,6 +166,8 @@ def build_command(stage: str, *options: str, platform: str = "") -> list[str]:
     Without a platform, Docker takes one. Raises SessionError if BUILD_OPTIONS cannot be read.
     """
     own = [f"--build-arg={name}" for name in BUILD_ARGUMENTS]
+    if stage == PRODUCTION and (date := pins.source_date()):
+        own.append(f"--build-arg=SOURCE_DATE_EPOCH={date}")
     if platform:
         own.append(f"--platform={platform}")
     if file := settings.certificates():

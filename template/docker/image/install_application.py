@@ -27,8 +27,10 @@ from poetry.core.masonry import api
 
 import package_metadata
 import path_dependencies
+import uv_records
 from errors import ended_by_errors
 from package_metadata import PackageError, is_plain, is_simple
+from set_dates import EPOCH, set_dates
 
 # How backends are told a version: setuptools-scm and hatch-vcs, poetry-dynamic-versioning,
 # pdm-backend, uv-dynamic-versioning.
@@ -56,7 +58,7 @@ def build_isolated(sources: Path, output: Path, backend: str, version: str) -> N
     command = ["online", "uv", "build", "--wheel", f"--out-dir={output}", str(sources)]
     told = dict.fromkeys(VERSIONS, version) if version else {}
     # The same sources make the same wheel: https://reproducible-builds.org/specs/source-date-epoch
-    told["SOURCE_DATE_EPOCH"] = "315532800"  # 1980, because a zip file has no earlier date
+    told["SOURCE_DATE_EPOCH"] = str(EPOCH)
     done = subprocess.run(
         command,
         env={**os.environ, **told},
@@ -137,8 +139,8 @@ def install(wheels: Path, requirements: list[str], output: Path) -> None:
     prefix = Path(f"{output}{os.environ['VIRTUAL_ENV']}")
     files = (f"--find-links={wheels}", f"--prefix={prefix}", f"--requirements={listed}")
     subprocess.run(["uv", "pip", "install", *options, *files], check=True)
-    # uv's own, of no use in an image.
-    (prefix / ".lock").unlink()
+    uv_records.remove(prefix)
+    set_dates(output)
 
 
 def main() -> None:

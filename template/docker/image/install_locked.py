@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import index_logins
+import uv_records
 from errors import ended_by_errors
 
 WHEELS, BUILT = Path("/wheels"), Path("/built")
@@ -53,9 +54,8 @@ def main() -> None:
                 index_logins.check(indexes["sources"], given, indexes["packages"])
         if status:
             sys.exit(status)
-    # uv's own, of no use in an image.
     for folder in (os.environ["VIRTUAL_ENV"], "/opt/test"):
-        Path(folder, ".lock").unlink(missing_ok=True)
+        uv_records.remove(Path(folder))
 
 
 if __name__ == "__main__":

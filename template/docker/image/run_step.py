@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from errors import BuildError, ended_by_errors
-from file_tree import set_dates
+from set_dates import set_dates
 
 
 class StepError(BuildError):
