@@ -62,7 +62,7 @@ def lock(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def sys_lock(session: nox.Session) -> None:
-    """Write sys.lock, the exact system packages of the image (-- --check to compare only)."""
+    """Write sys.lock, the image's base and system packages (-- --pull, -- --check to compare)."""
     host(session, "system_packages", "lock", *session.posargs)
 
 
@@ -94,7 +94,7 @@ def docker_test(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def docker_prod(session: nox.Session) -> None:
-    """Build the production image (-- OPTIONS of docker build)."""
+    """Build the production image (-- OPTIONS of docker build; --reproducible to compare two)."""
     host(session, "engine", "build", "production", *session.posargs)
 
 

@@ -26,6 +26,7 @@ import yaml
 
 from support import transfer
 from tests.docker.projects import Made, Make
+from tests.render import test_pipelines
 
 VERSION = "1.2.3"
 SECRET = "the-password-of-the-registry"
@@ -141,7 +142,7 @@ class GitLab(Pipeline):
     def steps(self, job: str, tag: str = "") -> list[Step]:
         """Return the job's program, which is one; the same for branches and tags."""
         path = self.project.folder / ".gitlab-ci.yml"
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))[job]
+        found = test_pipelines.read(path)[job]
         lines = [*found.get("before_script", []), *found["script"]]
         return [Step("\n".join(line for line in lines if not INSTALLATION.search(line)))]
 

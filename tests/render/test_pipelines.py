@@ -1,6 +1,7 @@
 """The pipelines of a project: there for their provider, valid, pinned, made of its sessions."""
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import system_packages
 import yaml
 
 from tests.conftest import Copy
@@ -16,9 +18,12 @@ from tests.render.test_versions import repository_pins
 
 GITHUB = ".github/workflows/ci.yml"
 GITLAB = ".gitlab-ci.yml"
-FILES = {"github": {GITHUB}, "gitlab": {GITLAB}, "none": set[str]()}
+RENOVATE = "renovate.json"
+DIGEST = f"sha256:{'0a1b' * 16}"
+FILES = {"github": {GITHUB, RENOVATE}, "gitlab": {GITLAB, RENOVATE}, "none": set[str]()}
+PIPELINES = {"github": GITHUB, "gitlab": GITLAB}
 # What a run on this machine does not do.
-RELEASING = {"docker_push"}
+RELEASING, REBUILDING = {"docker_push"}, {"sys_lock"}
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +39,19 @@ def folder(draft: Copy, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pipeline(request: pytest.FixtureRequest, folder: Path) -> Path:
     """Go through the files that hold pipelines."""
     provider: str = request.param
-    [name] = FILES[provider]
-    return folder / provider / name
+    return folder / provider / PIPELINES[provider]
 
 
 def read(path: Path) -> dict[str, Any]:
     """Return what a pipeline says."""
     document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return document
+    # What a job of GitLab extends, and does not say itself, is its own.
+    for name, job in document.items():
+        if isinstance(job, dict) and "extends" in job:
+            base = document[job["extends"]]
+            variables = {**base["variables"], **job.get("variables", {})}
+            document[name] = {**base, **job, "variables": variables}
+    return {name: job for name, job in document.items() if str(name)[0] != "."}
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +118,7 @@ def test_it_is_valid_by_the_schema_of_its_provider(pipeline: Path) -> None:
 def test_it_runs_what_a_bare_nox_runs_and_publishes(pipeline: Path, folder: Path) -> None:
     named = re.findall(r"\bnox -s ((?:\w+ )*\w+)", "\n".join(scripts(pipeline)))
     sessions = {session for names in named for session in names.split()}
-    assert sessions == default_sessions(folder / "none") | RELEASING
+    assert sessions == default_sessions(folder / "none") | RELEASING | REBUILDING
     source = (folder / "none/noxfile.py").read_text(encoding="utf-8")
     assert sessions <= {
         node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)
@@ -161,7 +171,8 @@ def test_only_the_job_that_publishes_may_write(workflow: dict[str, Any]) -> None
     assert workflow["permissions"] == {"contents": "read"}
     granted = {name: job.get("permissions") for name, job in workflow["jobs"].items()}
     writing = {"contents": "read", "packages": "write"}
-    assert granted == {"checks": None, "build": None, "release": writing}
+    proposing = {"contents": "write", "pull-requests": "write"}
+    assert granted == {"checks": None, "build": None, "release": writing, "rebuild": proposing}
     release = workflow["jobs"]["release"]
     assert release["if"] == "github.ref_type == 'tag'"
     assert release["needs"] == "checks"
@@ -171,7 +182,7 @@ def test_what_is_published_went_through_the_same_steps(workflow: dict[str, Any])
     jobs = workflow["jobs"]
     assert jobs["release"]["steps"] == jobs["build"]["steps"]
     assert jobs["release"]["env"] == jobs["build"]["env"]
-    assert jobs["build"]["if"] == "github.ref_type != 'tag'"
+    assert jobs["build"]["if"] == "github.event_name != 'schedule' && github.ref_type != 'tag'"
 
 
 def test_the_repository_keeps_no_token(workflow: dict[str, Any]) -> None:
@@ -188,11 +199,10 @@ def test_no_value_of_the_provider_is_pasted_into_a_program(pipeline: Path) -> No
 @pytest.mark.parametrize("secret", ["TOKEN", "CI_REGISTRY_PASSWORD"])
 def test_a_secret_goes_to_the_login_alone(folder: Path, secret: str) -> None:
     provider = "github" if secret == "TOKEN" else "gitlab"
-    [name] = FILES[provider]
-    programs = "\n".join(dict.fromkeys(scripts(folder / provider / name)))
-    uses = [line for line in programs.splitlines() if re.search(rf"\${{?{secret}\b", line)]
+    programs = "\n".join(scripts(folder / provider / PIPELINES[provider]))
+    uses = {line for line in programs.splitlines() if re.search(rf"\${{?{secret}\b", line)}
     assert len(uses) == 1
-    assert re.match(rf'echo "\${secret}" \|\s*docker login .*--password-stdin', uses[0])
+    assert re.match(rf'echo "\${secret}" \|\s*docker login .*--password-stdin', uses.pop())
 
 
 def test_a_later_push_ends_an_earlier_run_but_for_releases(workflow: dict[str, Any]) -> None:
@@ -238,3 +248,44 @@ def test_both_providers_run_the_same_sessions(folder: Path) -> None:
 def _steps(folder: Path, *jobs: str) -> list[dict[str, Any]]:
     workflow = read(folder / "github" / GITHUB)
     return [step for job in jobs for step in workflow["jobs"][job]["steps"]]
+
+
+def test_a_token_that_may_propose_is_in_no_step_that_builds(
+    workflow: dict[str, Any], folder: Path
+) -> None:
+    """A build runs what others have written."""
+    job = workflow["jobs"]["rebuild"]
+    assert "env" not in job
+    for step in job["steps"]:
+        assert ("GH_TOKEN" in step.get("env", {})) == ("git push" in step.get("run", ""))
+        assert not ("nox -s" in step.get("run", "") and "GH_TOKEN" in step.get("env", {}))
+    # GitLab has no variables for a line: no line but the check and the push has it.
+    script = read(folder / "gitlab" / GITLAB)["rebuild"]["script"]
+    assert [("PROJECT_TOKEN" in line) for line in script] == [True, False, False, True]
+
+
+def test_a_schedule_rebuilds_and_nothing_else(workflow: dict[str, Any], folder: Path) -> None:
+    jobs = workflow["jobs"]
+    on_schedule = {name for name, job in jobs.items() if "!= 'schedule'" not in job["if"]}
+    assert on_schedule == {"rebuild", "release"}
+    assert jobs["release"]["if"] == "github.ref_type == 'tag'"
+    gitlab = read(folder / "gitlab" / GITLAB)
+    scheduled = '$CI_PIPELINE_SOURCE == "schedule"'
+    assert gitlab["rebuild"]["rules"] == [{"if": scheduled}]
+    assert gitlab["checks"]["rules"] == [{"if": scheduled.replace("==", "!=")}]
+    assert gitlab["build"]["rules"][0] == {"if": scheduled, "when": "never"}
+
+
+def test_renovate_finds_the_digest_that_sys_lock_writes(folder: Path) -> None:
+    entry = {"base-image": "registry.example:5000/python:3.13-slim", "base-digest": DIGEST}
+    text = system_packages.text([{"release": "debian13", "architecture": "amd64", **entry}], 1)
+    settings = json.loads((folder / "github" / RENOVATE).read_text(encoding="utf-8"))
+    [manager] = settings["customManagers"]
+    [pattern] = manager["matchStrings"]
+    found = re.search(pattern.replace("(?<", "(?P<"), text)
+    assert found
+    assert found.groupdict() == {
+        "currentDigest": DIGEST,
+        "currentValue": "3.13-slim",
+        "depName": "registry.example:5000/python",
+    }

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import arrange_files
-import file_tree
 import pytest
+import set_dates
 
 PROGRAM = Path(arrange_files.__file__)
 
@@ -93,7 +93,7 @@ def test_links_stay_links(rootfs: Path, arrange: Arrange) -> None:
 def test_all_has_one_date(rootfs: Path, arrange: Arrange) -> None:
     add(rootfs / "etc/a")
     output = arrange("/data")
-    assert {path.stat().st_mtime for path in (output, *output.rglob("*"))} == {file_tree.EPOCH}
+    assert {path.stat().st_mtime for path in (output, *output.rglob("*"))} == {set_dates.EPOCH}
 
 
 def test_folders_of_data_are_for_any_user_and_those_above_them_are_not(arrange: Arrange) -> None:

@@ -264,15 +264,6 @@ def test_the_bytecode_is_a_standard_library(whole: file_tree.Tree) -> None:
     assert done.stdout == "imported\n", done.stderr
 
 
-def test_all_dates_are_one(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder/file").touch()
-    (tmp_path / "link").symlink_to("nowhere")
-    file_tree.set_dates(tmp_path)
-    for path in (tmp_path, *tmp_path.rglob("*")):
-        assert path.lstat().st_mtime == 315532800, path
-
-
 def test_users_are_few_and_those_of_the_image(tree: file_tree.Tree) -> None:
     assemble_minimal.add_users(tree, Path("/"))
     lines = (tree.root / "etc/passwd").read_text().splitlines()

@@ -4,6 +4,7 @@ import causes
 import client
 import pytest
 
+DIGEST = f"sha256:{'0a1b' * 16}"
 # What Docker wrote, word for word but for names; 26.1 and 28 or later where they differ.
 MESSAGES = [
     (
@@ -245,6 +246,12 @@ MESSAGES = [
     (
         "failed to solve: failed to copy files: copy file range failed: no space left on device",
         "The engine's disk is full.",
+    ),
+    (
+        f"ERROR: failed to build: failed to solve: python:3.13-slim@{DIGEST}"
+        ": failed to resolve source metadata for docker.io/library/python:3.13-slim@"
+        f"{DIGEST}: not found",
+        f"The base image docker.io/library/python:3.13-slim@{DIGEST} cannot be pulled by its ",
     ),
     (
         "ERROR: failed to solve: python:3.13-slim-trixie: failed to resolve source metadata for "

@@ -64,9 +64,10 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
             json.dumps({"main": [*main], "development": [*development]})
         )
         more = ("folders.json", "paths", "built") if kind == "other" else ()
-        arguments = [kind, str(output), *(str(tmp_path / name) for name in more)]
+        arguments = [kind, str(sources), str(output), *(str(tmp_path / name) for name in more)]
         monkeypatch.setattr(sys, "argv", ["", *arguments])
-        monkeypatch.chdir(sources)
+        # The program goes there itself.
+        monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(install_application, "install", install)
         install_application.main()
         return output

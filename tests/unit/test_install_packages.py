@@ -16,7 +16,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     """Return the package manager of the image that the program runs in."""
     found = Archive()
     found.cache = Path("debian13-amd64")
-    monkeypatch.setattr(package_managers, "of_this_image", lambda: found)
+    monkeypatch.setattr(package_managers, "of_this_image", lambda *_: found)
     monkeypatch.setattr(package_managers, "CACHE", tmp_path)
     return found
 

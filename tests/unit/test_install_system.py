@@ -19,7 +19,7 @@ DECLARED = "[tool.sys.debian13] in pyproject.toml"
 def archive(monkeypatch: pytest.MonkeyPatch) -> Archive:
     """Return the package manager of the image that the program runs in."""
     found = Archive()
-    monkeypatch.setattr(package_managers, "of_this_image", lambda: found)
+    monkeypatch.setattr(package_managers, "of_this_image", lambda *_: found)
     return found
 
 

@@ -4,6 +4,7 @@ That was recorded on Debian 13 and Alpine 3.23.
 """
 
 import gzip
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -624,6 +625,45 @@ def test_a_mirror_takes_the_place_of_the_servers_of_the_distribution(
     }
     assert apt.sources("APT_MIRROR", root) == folder
     assert (root / "etc/apt/sources.list.d/debian.sources").read_text() == DEBIAN
+
+
+@pytest.mark.parametrize(
+    ("date", "moment"),
+    [
+        ("2026-11-02", "20261102T235959Z"),
+        ("20261102T120000Z", "20261102T120000Z"),
+        ("", r"20\d{6}T\d{6}Z"),
+        ("yesterday", r"20\d{6}T\d{6}Z"),
+        ("2026-99-99", r"20\d{6}T\d{6}Z"),
+    ],
+)
+def test_a_mirror_may_have_places_for_the_archive_and_for_a_date(
+    request: pytest.FixtureRequest, root: Path, program: Program, date: str, moment: str
+) -> None:
+    """An old lock gets the packages of its day, whose list has expired since."""
+    request.getfixturevalue("apt")
+    secret = request.getfixturevalue("secret")
+    secret.write_text("APT_MIRROR=http://old.example/archive/{archive}/{date}/\n")
+    apt = Apt(date)
+    folder = apt.sources("APT_MIRROR", root)
+    assert folder is not None
+    text = (folder / "debian.sources").read_text()
+    assert re.search(rf"^URIs: http://old\.example/archive/debian/{moment}/ ", text, flags=re.M)
+    assert re.search(rf"http://old\.example/archive/debian-security/{moment}/", text)
+    assert re.fullmatch(moment, str(apt.date()))
+    calls = program("apt-get")
+    apt.update()
+    assert "-o=Acquire::Check-Valid-Until=false" in calls.read_text()
+
+
+def test_the_lists_of_a_mirror_without_a_date_must_not_have_expired(
+    apt: Apt, root: Path, secret: Path, program: Program
+) -> None:
+    secret.write_text(f"APT_MIRROR={MIRROR}\n")
+    apt.sources("APT_MIRROR", root)
+    calls = program("apt-get")
+    apt.update()
+    assert "Check-Valid-Until" not in calls.read_text()
 
 
 def test_apk_has_a_mirror_of_its_own(apk: Apk, root: Path, secret: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import engine
+import pins
 import platforms
 import push
 import pytest
@@ -306,7 +307,8 @@ def test_packages_are_locked_for_each_when_all_are_known(
         return {"lock-version": 1, **entry, "package": [package]}
 
     asked = exports(monkeypatch, resolved)
-    monkeypatch.setattr(system_packages, "base_image", lambda: "python:3.11")
+    monkeypatch.setattr(pins, "named_base_image", lambda: "python:3.11")
+    monkeypatch.setattr("push.builds_in_engine", lambda: True)
     monkeypatch.setattr(system_packages, "digest", lambda _: "sha256:2")
     monkeypatch.setattr(sys, "argv", ["system_packages.py", "lock"])
     system_packages.main()

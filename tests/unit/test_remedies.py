@@ -192,7 +192,7 @@ def test_each_stage_and_argument_of_a_build_that_is_advised_exists() -> None:
     assert given
     assert named <= stages
     # What Docker itself knows stands in no Dockerfile.
-    assert given <= arguments | {*engine.BUILD_ARGUMENTS, "NAME"}
+    assert given <= arguments | {*engine.BUILD_ARGUMENTS, "NAME", "SOURCE_DATE_EPOCH"}
 
 
 def test_each_table_that_is_advised_is_one_that_is_read() -> None:

@@ -152,11 +152,11 @@ def test_what_is_resolved_can_be_locked(
     program("docker", {"inspect": "sha256:0a1b\n"})
     monkeypatch.chdir(tmp_path)
     Path("Dockerfile").write_text("ARG PYTHON_IMAGE=python:3.13-slim\n")
-    system_packages.lock(found)
-    assert system_packages.lock(found, compare=True)
+    system_packages.lock(found, "python:3.13-slim")
+    assert system_packages.lock(found, "python:3.13-slim", compare=True)
     content = tomllib.loads(Path("sys.lock").read_text(encoding="utf-8"))
-    packages = select_system.locked(content, "debian13", "amd64", section(DECLARED))
-    assert packages == found["package"]
+    entry = select_system.locked(content, "debian13", "amd64", section(DECLARED))
+    assert entry["package"] == found["package"]
 
 
 @pytest.mark.usefixtures("archive")

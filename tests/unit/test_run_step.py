@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import file_tree
 import pytest
 import run_step
+import set_dates
 
 PROGRAM = Path(run_step.__file__)
 
@@ -185,4 +185,4 @@ def test_a_name_that_begins_like_another_is_not_within_it(root: Path, tmp_path: 
 def test_all_has_one_date(root: Path, tmp_path: Path) -> None:
     made = tmp_path / "made"
     run_step.keep(["/srv"], root, made)
-    assert {path.lstat().st_mtime for path in (made, *made.rglob("*"))} == {file_tree.EPOCH}
+    assert {path.lstat().st_mtime for path in (made, *made.rglob("*"))} == {set_dates.EPOCH}

@@ -57,9 +57,8 @@ def test_a_lock_that_fits_gives_its_packages() -> None:
     section = load(DECLARED)["debian13"]
     others = [entry(section, release="debian12"), entry(section, architecture="arm64", package=[])]
     lock = {"version": 1, "image": [*others, entry(section)]}
-    assert select_system.locked(lock, "debian13", "amd64", section) == [
-        package("libpq5", "dependencies")
-    ]
+    found = select_system.locked(lock, "debian13", "amd64", section)
+    assert found["package"] == [package("libpq5", "dependencies")]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +96,8 @@ LOCKED = [
 @pytest.mark.parametrize("lock", [None, LOCKED], ids=["declared", "locked"])
 def test_each_stage_installs_its_own_sets(lock: list[dict[str, Any]] | None) -> None:
     """Production never has a package for building, nor one of a group."""
-    found = select_system.selections(load(DECLARED)["debian13"], lock)
+    entry = None if lock is None else {"package": lock}
+    found = select_system.selections(load(DECLARED)["debian13"], entry)
     more = {"libc6"} if lock else set[str]()
     assert found["production"].keys() == {"libpq5", "libxslt1.1"} | more
     assert found["development"].keys() == (
@@ -118,7 +118,7 @@ def test_a_package_that_runs_and_builds_is_in_both() -> None:
 
 
 def test_a_lock_gives_the_exact_versions() -> None:
-    found = select_system.selections(load(DECLARED)["debian13"], LOCKED)
+    found = select_system.selections(load(DECLARED)["debian13"], {"package": LOCKED})
     assert set(found["production"].values()) == {"17.5-1"}
 
 

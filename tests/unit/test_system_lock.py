@@ -1,22 +1,25 @@
 """docker/host/system_packages.py keeps what docker/image/resolve_system.py found in sys.lock."""
 
 import copy
+import os
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pins
 import pytest
 import select_system
 import system_packages
 from declaration import LOCK_VERSION, Requirement, Section
+from session import SessionError
 
 Exports = Callable[..., list[str]]
 Lock = Callable[..., str]
 Program = Callable[..., Path]
 
-DIGEST = "sha256:0a1b"
+DIGEST = f"sha256:{'0a1b' * 16}"
 FOUND: dict[str, Any] = {
     "release": "debian13",
     "architecture": "amd64",
@@ -42,6 +45,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: Program) ->
     monkeypatch.chdir(project)
     Path("Dockerfile").write_text("# x\nARG PYTHON_IMAGE=python:3.13-slim\nARG RUNTIME=full\n")
     program("docker", {"inspect": f"docker.example/python@{DIGEST}\n"})
+    # The first is for the builder, the other one for the image.
+    monkeypatch.setattr("push.builds_in_engine", lambda: True)
     return project
 
 
@@ -141,21 +146,135 @@ def test_other_releases_and_processors_stay(lock: Lock) -> None:
     assert [package["name"] for package in after[1]["package"]] == ["libpq5"]
 
 
-def test_where_nothing_is_declared_any_more_the_entry_goes(lock: Lock) -> None:
+def test_where_nothing_is_declared_any_more_the_base_image_is_left(lock: Lock) -> None:
     lock(FOUND)
-    lock(changed(release="alpine3-23"))
     nothing = changed(package=[])
     out = lock(nothing, "--check", refusal="Run nox -s sys_lock.")
     assert "sys.lock is out of date: gcc is not needed any more, locked is 4:14.2-1." in out
-    lock(nothing)
-    assert [image["release"] for image in images()] == ["alpine3-23"]
+    assert lock(nothing) == "sys.lock has 0 packages for debian13 on amd64.\n"
+    [image] = images()
+    assert image["base-digest"] == DIGEST
+    assert "package" not in image
+    assert lock(nothing, "--check") == ""
 
 
-@pytest.mark.parametrize("arguments", [[], ["--check"]])
-def test_where_nothing_is_declared_no_lock_is_written(lock: Lock, arguments: list[str]) -> None:
-    out = lock(changed(package=[]), *arguments)
+def test_a_check_asks_for_no_lock_where_nothing_is_declared(lock: Lock) -> None:
+    out = lock(changed(package=[]), "--check")
     assert out == "pyproject.toml declares no system packages for debian13.\n"
     assert not Path("sys.lock").exists()
+
+
+def test_one_base_image_has_one_digest_for_all_processors(lock: Lock, program: Program) -> None:
+    lock(changed(architecture="arm64"))
+    other = f"sha256:{'9' * 64}"
+    program("docker", {"inspect": f"docker.example/python@{other}\n"})
+    lock(FOUND)
+    assert [image["base-digest"] for image in images()] == [other, other]
+
+
+def test_an_image_that_names_a_digest_needs_no_other(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch, program: Program
+) -> None:
+    monkeypatch.setenv("PYTHON_IMAGE", f"python@{DIGEST}")
+    calls = program("docker")
+    assert lock(FOUND) == "sys.lock has 2 packages for debian13 on amd64.\n"
+    [image] = images()
+    assert (image["base-image"], image.get("base-digest")) == (f"python@{DIGEST}", None)
+    assert calls.read_text() == ""
+
+
+def test_an_image_that_was_made_here_has_no_digest_which_is_said(
+    lock: Lock, program: Program
+) -> None:
+    program("docker", {"inspect": "\n"})
+    out = lock(FOUND)
+    assert "python:3.13-slim has no digest of a registry, so that builds take what has" in out
+    assert "base-digest" not in images()[0]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_the_image_is_pulled_if_asked_for_or_if_builds_are_elsewhere(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch, program: Program, elsewhere: bool
+) -> None:
+    """A builder elsewhere has the newest one; what the engine has may be old."""
+    monkeypatch.setattr("push.builds_in_engine", lambda: not elsewhere)
+    calls = program("docker", {"inspect": f"docker.example/python@{DIGEST}\n"})
+    lock(FOUND)
+    assert ("pull --quiet python:3.13-slim" in calls.read_text()) == elsewhere
+    lock(FOUND, "--pull")
+    assert "pull --quiet python:3.13-slim" in calls.read_text()
+
+
+Rebuild = Callable[..., str]
+LAYERS = '["sha256:1","sha256:2"]\n'
+
+
+@pytest.fixture
+def rebuild(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Rebuild:
+    """Return a function that rebuilds, with production's layers before and after."""
+
+    def rebuild(before: str, after: str | Exception) -> str:
+        results: list[str | Exception] = [before, after]
+        used: list[str] = []
+
+        def build(stage: str) -> None:
+            assert stage == "production"
+            pins.use_base_image()
+            used.append(os.environ["PYTHON_IMAGE"])
+
+        def docker(*_: str) -> str:
+            result = results.pop(0)
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+        def lock_each(*options: str) -> bool:
+            assert options == ("--pull",)
+            assert os.environ["PYTHON_IMAGE"] == "python:3.13-slim"
+            name = "base-image = 'python:3.13-slim'\n"
+            text = f"{ENTRY}declaration = ''\n{name}base-digest = 'sha256:{'2' * 64}'\n"
+            Path("sys.lock").write_text(f"version = 1\n[[image]]\n{text}")
+            return True
+
+        # Set first, so that it is removed in the end.
+        monkeypatch.setenv("PYTHON_IMAGE", "python:3.13-slim")
+        monkeypatch.setattr("engine.build_for_all", build)
+        monkeypatch.setattr("engine.name", lambda: "shop")
+        monkeypatch.setattr(system_packages, "docker", docker)
+        monkeypatch.setattr(system_packages, "lock_each", lock_each)
+        monkeypatch.setattr("settings.apply", lambda: None)
+        monkeypatch.setattr("platforms.wanted", lambda: [""])
+        monkeypatch.setattr(sys, "argv", ["system_packages.py", "lock", "--rebuild"])
+        system_packages.main()
+        assert used == ["python:3.13-slim", f"python:3.13-slim@sha256:{'2' * 64}"]
+        return capfd.readouterr().out
+
+    return rebuild
+
+
+@pytest.mark.parametrize("old", [None, "version = 1\r\n# mine\r\n"])
+def test_a_lock_stays_as_it_is_if_production_is_the_same(rebuild: Rebuild, old: str | None) -> None:
+    if old:
+        Path("sys.lock").write_text(old, newline="")
+    out = rebuild(LAYERS, LAYERS)
+    assert out == "Production is the same with what there is today: sys.lock stays as it is.\n"
+    assert Path("sys.lock").exists() == bool(old)
+    assert not old or Path("sys.lock").read_bytes() == old.encode()
+
+
+def test_a_lock_is_a_new_one_if_production_differs(rebuild: Rebuild) -> None:
+    out = rebuild(LAYERS, LAYERS.replace("2", "3"))
+    assert out == "Production differs with what there is today, which sys.lock has now.\n"
+    assert "sha256:2222" in Path("sys.lock").read_text()
+
+
+def test_a_build_that_fails_leaves_the_lock_as_it_was(rebuild: Rebuild) -> None:
+    Path("sys.lock").write_text("version = 1\n# mine\n")
+    with pytest.raises(SystemExit):
+        rebuild(LAYERS, SessionError("It failed."))
+    assert Path("sys.lock").read_text() == "version = 1\n# mine\n"
 
 
 def test_a_lock_that_is_up_to_date_passes(lock: Lock) -> None:
@@ -234,17 +353,11 @@ def test_a_package_in_another_set_is_a_difference() -> None:
 def test_the_base_image_is_that_of_the_dockerfile_unless_another_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert system_packages.base_image() == "python:3.13-slim"
+    assert pins.named_base_image() == "python:3.13-slim"
     monkeypatch.setenv("PYTHON_IMAGE", "mirror.example/python:3.12")
-    assert system_packages.base_image() == "mirror.example/python:3.12"
+    assert pins.named_base_image() == "mirror.example/python:3.12"
     monkeypatch.setenv("PYTHON_IMAGE", "")
-    assert system_packages.base_image() == "python:3.13-slim"
-
-
-def test_the_digest_of_an_image_without_a_registry_is_its_own(program: Program) -> None:
-    calls = program("docker", {"inspect": f"{DIGEST}\n"})
-    assert system_packages.digest("seedpod/python:3.13") == DIGEST
-    assert calls.read_text().rstrip().endswith(" seedpod/python:3.13")
+    assert pins.named_base_image() == "python:3.13-slim"
 
 
 def test_an_image_that_is_not_available_is_refused_and_nothing_written(

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tarfile
 import zlib
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import asdict, dataclass
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
@@ -170,6 +170,29 @@ def _read(image: str, known: Container[str]) -> tuple[dict[str, list[int]], list
     """
     sizes: dict[str, list[int]] = {}
     configurations = []
+    for name, content in saved(image):
+        # A blob is named by its digest (OCI image layout specification).
+        blob = f"sha256:{name.name}"
+        if blob in known:
+            continue
+        if isinstance(content, dict):
+            configurations.append(content)
+            continue
+        size = _size_of_files(content)
+        if size is not None:
+            sizes[content.digest] = [size, content.compressed]
+            if name.parent.name == "sha256":
+                # Where it is kept compressed, that is another digest.
+                sizes[blob] = sizes[content.digest]
+    return sizes, configurations
+
+
+def saved(image: str) -> Iterator[tuple[Path, "dict[str, Any] | Archive"]]:
+    """Yield the name of each file that docker saves of an image, and what it is.
+
+    That is a configuration, or what may be a layer, to be read before the next one. Raises
+    SessionError if docker fails.
+    """
     try:
         with (
             subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as process,
@@ -178,20 +201,12 @@ def _read(image: str, known: Container[str]) -> tuple[dict[str, list[int]], list
             for member in archive:
                 # Older engines save a layer that comes twice as a link.
                 content = archive.extractfile(member) if member.isreg() else None
-                # A blob is named by its digest (OCI image layout specification).
-                blob = f"sha256:{Path(member.name).name}"
-                if not isinstance(content, BufferedReader) or blob in known:
+                if not isinstance(content, BufferedReader):
                     continue
-                if _is_document(content.peek(BLOCK)):
-                    configurations += _configuration(content)
-                    continue
-                layer = _Archive(content, image)
-                size = _size_of_files(layer)
-                if size is not None:
-                    sizes[layer.digest] = [size, layer.compressed]
-                    if Path(member.name).parent.name == "sha256":
-                        # Where it is kept compressed, that is another digest.
-                        sizes[blob] = sizes[layer.digest]
+                if not _is_document(content.peek(BLOCK)):
+                    yield Path(member.name), Archive(content, image)
+                elif configuration := _configuration(content):
+                    yield Path(member.name), configuration
             assert process.stdout is not None, "it is a pipe"
             # What follows the last member; without it docker would fail to write.
             while process.stdout.read(CHUNK):
@@ -200,7 +215,6 @@ def _read(image: str, known: Container[str]) -> tuple[dict[str, list[int]], list
         raise SizeError(f"docker save failed for {image}. Fix what it says above.") from error
     if process.returncode:
         raise SizeError(f"docker save failed for {image}. Fix what it says above.")
-    return sizes, configurations
 
 
 def _is_document(start: bytes) -> bool:
@@ -208,17 +222,17 @@ def _is_document(start: bytes) -> bool:
     return start.startswith(b"{") and b"ustar" not in start[:BLOCK]
 
 
-def _configuration(content: IO[bytes]) -> list[dict[str, Any]]:
+def _configuration(content: IO[bytes]) -> dict[str, Any] | None:
     """Return the JSON document if it is an image's configuration."""
     try:
-        document = json.load(content)
+        document: dict[str, Any] = json.load(content)
         digests = document["rootfs"]["diff_ids"]
     except (ValueError, LookupError, TypeError):
-        return []
-    return [document] if isinstance(digests, list) else []
+        return None
+    return document if isinstance(digests, list) else None
 
 
-class _Archive(BufferedIOBase):
+class Archive(BufferedIOBase):
     """A layer's archive as a file that is read once, and measured on the way."""
 
     def __init__(self, content: BufferedReader, image: str) -> None:
@@ -263,7 +277,7 @@ def _unpacked(content: BufferedReader, image: str) -> BufferedIOBase:
     return file
 
 
-def _size_of_files(archive: _Archive) -> int | None:
+def _size_of_files(archive: Archive) -> int | None:
     """Read an archive to its end and return the bytes of its regular files; None if it is none."""
     try:
         with tarfile.open(fileobj=archive, mode="r|", bufsize=CHUNK) as members:

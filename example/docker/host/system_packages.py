@@ -3,6 +3,8 @@
     python docker/host/system_packages.py check [KIND …]   compare them with what the image needs
     python docker/host/system_packages.py fix              write what is missing into pyproject.toml
     python docker/host/system_packages.py lock [--check]   write sys.lock, or compare it only
+    python docker/host/system_packages.py lock --pull      write it for the newest base image
+    python docker/host/system_packages.py lock --rebuild   write it so if production differs then
 
 The exit status of "check" is 1 if there is a finding of one of the kinds: missing, build-only,
 unused; without kinds, of any. "fix" needs tomlkit, which keeps comments and order: a missing
@@ -14,21 +16,20 @@ and other processors; with --check another digest or date of the base image does
 import importlib
 import json
 import os
-import re
 import sys
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import engine
+import pins
 import platforms
+import push
 import settings
 from session import SessionError, docker, ended_by_errors, read_text, write_text
 
 PYPROJECT = Path("pyproject.toml")
 RUN, BUILD = "dependencies", "dev-dependencies"
-LOCK = Path("sys.lock")
 HEADER = '# The exact system packages of the image; written by "nox -s sys_lock".'
 
 
@@ -132,26 +133,25 @@ def fix_file(report: Mapping[str, Any], path: Path = PYPROJECT) -> None:
     write_text(path, fix(read_text(path), report["key"], report["findings"]))
 
 
-def base_image() -> str:
-    """Return the base image in use: PYTHON_IMAGE, else the one that the Dockerfile names."""
-    line = re.search(r"^ARG PYTHON_IMAGE=(\S+)", read_text(Path("Dockerfile")), flags=re.M)
-    return os.environ.get("PYTHON_IMAGE") or (line[1] if line else "")
+def pull(image: str) -> None:
+    """Get an image from its registry; raises SessionError if that does not give it."""
+    platform = platforms.wanted()[-1]
+    docker("pull", "--quiet", *([f"--platform={platform}"] if platform else []), image)
 
 
 def digest(image: str) -> str:
-    """Return the digest of an image, pulled if it is not there: the registry's where it has one.
+    """Return the digest that an image has in its registry, pulled if it is not there.
 
-    Raises SessionError if there is no such image.
+    Empty for one that was made here, which has no registry. Raises SessionError if there is no such
+    image.
     """
-    template = "{{with .RepoDigests}}{{index . 0}}{{else}}{{.Id}}{{end}}"
-    inspect = ("image", "inspect", "--format", template, image)
+    inspect = ("image", "inspect", "--format={{range .RepoDigests}}{{println .}}{{end}}", image)
     try:
         found = docker(*inspect)
     except SessionError:
-        platform = platforms.wanted()[-1]
-        docker("pull", "--quiet", *([f"--platform={platform}"] if platform else []), image)
+        pull(image)
         found = docker(*inspect)
-    return found.strip().rpartition("@")[2]
+    return next((line.rpartition("@")[2] for line in found.split()), "")
 
 
 def differences(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
@@ -186,53 +186,35 @@ def _pairs(values: Mapping[str, Any]) -> list[str]:
     return [f"{key} = {json.dumps(value)}" for key, value in sorted(values.items())]
 
 
-def _read(path: Path, version: int) -> list[dict[str, Any]]:
-    """Return the entries of a lock; none if it is not there or cannot be read any more."""
-    try:
-        content = tomllib.loads(path.read_bytes().decode())
-    except (FileNotFoundError, ValueError):
-        return []
-    entries = content.get("image")
-    if not isinstance(entries, list) or not all(map(_is_entry, entries)):
-        return []
-    return entries if content.get("version") == version else []
-
-
-def _is_entry(entry: Any) -> bool:
-    """Tell whether an entry of a lock has what every entry has."""
-    packages = entry.get("package", []) if isinstance(entry, dict) else None
-    return (
-        isinstance(packages, list)
-        and all(isinstance(entry.get(key), str) for key in ("release", "architecture"))
-        and "declaration" in entry
-        and all(isinstance(x, dict) and {"name", "version"} <= x.keys() for x in packages)
-    )
-
-
-def lock(new: Mapping[str, Any], *, compare: bool = False) -> bool:
+def lock(new: Mapping[str, Any], image: str, *, compare: bool = False) -> bool:
     """Write sys.lock with the packages of an image, or only compare it; return whether it fits.
 
-    In: what docker/image/resolve_system.py found. Raises SessionError if the base image cannot be
-    inspected.
+    In: what docker/image/resolve_system.py found, and the base image's name. Raises SessionError if
+    that cannot be inspected.
     """
     version = new["lock-version"]
     new = {key: value for key, value in new.items() if key != "lock-version"}
-    entries = {(x["release"], x["architecture"]): x for x in _read(LOCK, version)}
+    entries = {(x["release"], x["architecture"]): x for x in pins.lock_entries(version)}
     key = (new["release"], new["architecture"])
-    if not new["package"] and key not in entries:
-        print(f"pyproject.toml declares no system packages for {new['release']}.")
-        return True
     changed = differences(entries.get(key), new)
     if compare:
+        if not new["package"] and key not in entries:
+            print(f"pyproject.toml declares no system packages for {new['release']}.")
+            return True
         for change in changed:
-            print(f"{LOCK} is out of date: {change}.")
+            print(f"{pins.LOCK} is out of date: {change}.")
         return not changed
-    entries.pop(key, None)
-    if new["package"]:
-        image = base_image()
-        entries[key] = {**new, "base-image": image, "base-digest": digest(image)}
-    write_text(LOCK, text(entries.values(), version))
-    print(f"{LOCK} has {len(new['package'])} packages for {' on '.join(key)}.")
+    # One that names a digest itself needs no other.
+    found = "" if "@" in image else digest(image)
+    entries[key] = {**new, "base-image": image}
+    # Releases and processors have it in common.
+    for entry in entries.values():
+        if entry.get("base-image") == image:
+            entry["base-digest"] = found
+    write_text(pins.LOCK, text(entries.values(), version))
+    print(f"{pins.LOCK} has {len(new['package'])} packages for {' on '.join(key)}.")
+    if not found and "@" not in image:
+        print(f"{image} has no digest of a registry, so that builds take what has this name.")
     return True
 
 
@@ -268,6 +250,62 @@ def check_each(*kinds: str) -> None:
         sys.exit(1)
 
 
+def lock_each(*options: str) -> bool:
+    """Write sys.lock for each platform, or only compare it; return whether it fits."""
+    # As it is named: builds have taken the digest from sys.lock.
+    image = pins.named_base_image()
+    if "--pull" in options or not push.builds_in_engine():
+        pull(image)
+    asked = (f"--build-arg=PYTHON_IMAGE={image}", engine.repeated())
+    # All, before the first is written.
+    resolved = [
+        engine.exported("system-lock", "resolved.json", *asked, platform=each)
+        for each in platforms.locked()
+    ]
+    # What is wrong with one of them is said of all.
+    fits = [lock(entry, image, compare="--check" in options) for entry in resolved]
+    return all(fits)
+
+
+def rebuild() -> None:
+    """Write sys.lock for the newest base image and packages if production differs with them.
+
+    Production is then the new one; else it and sys.lock stay as they are.
+    """
+    before = pins.LOCK.read_bytes() if pins.LOCK.exists() else None
+    image = pins.named_base_image()
+    old = build_production()
+    try:
+        os.environ["PYTHON_IMAGE"] = image
+        lock_each("--pull")
+        pins.use_base_image()
+        new = build_production()
+    except BaseException:
+        put_back(before)
+        raise
+    if new == old:
+        put_back(before)
+        print(f"Production is the same with what there is today: {pins.LOCK} stays as it is.")
+    else:
+        print(f"Production differs with what there is today, which {pins.LOCK} has now.")
+
+
+def build_production() -> list[str]:
+    """Build production for each platform, and return the digests of its layers."""
+    engine.build_for_all(engine.PRODUCTION)
+    tags = (platforms.tag(engine.PRODUCTION, platform) for platform in platforms.wanted())
+    names = (f"{engine.name()}:{tag}" for tag in tags)
+    return docker("image", "inspect", "--format={{json .RootFS.Layers}}", *names).splitlines()
+
+
+def put_back(content: bytes | None) -> None:
+    """Write sys.lock as it was, or remove it."""
+    if content is None:
+        pins.LOCK.unlink(missing_ok=True)
+    else:
+        write_text(pins.LOCK, content.decode())
+
+
 def main() -> None:
     """Run the command that the arguments name."""
     settings.apply()
@@ -278,13 +316,11 @@ def main() -> None:
             case ["fix"]:
                 for report in reports().values():
                     fix_file(report)
-            case ["lock"] | ["lock", "--check"] as arguments:
-                asked, now = ("system-lock", "resolved.json"), engine.repeated()
-                resolved = [
-                    engine.exported(*asked, now, platform=each) for each in platforms.locked()
-                ]
-                fits = [lock(entry, compare="--check" in arguments) for entry in resolved]
-                if not all(fits):
+            case ["lock", "--rebuild"]:
+                rebuild()
+            case ["lock", *options] if options in ([], ["--check"], ["--pull"]):
+                fits = lock_each(*options)
+                if not fits:
                     sys.exit("Run nox -s sys_lock.")
             case _:
                 sys.exit(__doc__)

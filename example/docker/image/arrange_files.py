@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from errors import BuildError, ended_by_errors
-from file_tree import set_dates
+from set_dates import set_dates
 
 # What lets the Dockerfile copy a folder that may be missing.
 SPARE = "arrange_files.py"

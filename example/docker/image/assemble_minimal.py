@@ -24,6 +24,7 @@ from pathlib import Path
 import file_tree
 from file_tree import Tree
 from installed_packages import Database
+from set_dates import set_dates
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 DATA = (
@@ -179,7 +180,7 @@ def main() -> None:
     if tree.at(Path("/etc/ld.so.conf")).exists():
         subprocess.run(["/sbin/ldconfig", "-r", str(root)], check=True)
     tree.at(Path("/tmp")).mkdir(exist_ok=True)
-    file_tree.set_dates(root)
+    set_dates(root)
     tree.at(Path("/tmp")).chmod(0o1777)
 
 

@@ -19,6 +19,7 @@ from errors import ended_by_errors
 from file_tree import Tree
 from installed_packages import Database
 from project_settings import SettingError
+from set_dates import set_dates
 
 FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
 # The path configuration files of Python's module site.
@@ -77,7 +78,7 @@ def main() -> None:
     file_tree.add_libraries(tree, packages, remedy)
     add_hook(tree, packages)
     leave_out(root, below, before)
-    file_tree.set_dates(root)
+    set_dates(root)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """A part of this root file system: what is copied, with all that it needs to run."""
 
-import calendar
 import os
 import py_compile
 import shutil
@@ -11,14 +10,13 @@ from pathlib import Path
 
 import elf
 import installation
+from compile_bytecode import UNCHECKED
 from installed_packages import Database
 
 # Loaded by the C library at run time, so that no ELF file names it: ending a thread unwinds it.
 UNWINDER = "libgcc_s.so.1"
 # Of declared packages: what nothing loads. Licences are added with the packages' records.
 UNREAD = tuple(f"/usr/share/{name}/" for name in ("bug", "doc", "info", "lintian", "man"))
-# The date of everything, in seconds: programs that pack files refuse dates before 1980.
-EPOCH = calendar.timegm((1980, 1, 1, 0, 0, 0))
 
 
 class Tree:
@@ -54,8 +52,7 @@ class Tree:
         """Add a module's bytecode in the place of its source."""
         target = self.at(path.with_suffix(".pyc"))
         target.parent.mkdir(parents=True, exist_ok=True)
-        unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-        py_compile.compile(str(path), str(target), str(path), True, invalidation_mode=unchecked)
+        py_compile.compile(str(path), str(target), str(path), True, invalidation_mode=UNCHECKED)
         self.copied.add(path)
 
     def write(self, path: Path, text: str) -> None:
@@ -134,9 +131,3 @@ def add_libraries(tree: Tree, environment: Path, remedy: str) -> None:
     for path in sorted({*needed.found, *([unwinder] if unwinder else [])}):
         if not path.is_relative_to(environment):
             tree.add(path)
-
-
-def set_dates(root: Path) -> None:
-    """Give everything one date, so that the same input makes the same layer."""
-    for path in (root, *root.rglob("*")):
-        os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)

@@ -1,7 +1,7 @@
 """Install the project's own package into a folder, by the backend that it names (PEP 517).
 
-    cd SOURCES; /opt/tools/bin/python3 docker/image/install_application.py simple OUTPUT
-    … install_application.py other OUTPUT FOLDERS PATHS BUILT
+    /opt/tools/bin/python3 docker/image/install_application.py simple SOURCES OUTPUT
+    … install_application.py other SOURCES OUTPUT FOLDERS PATHS BUILT
 
 Simple is what docker/image/package_metadata.py says. poetry-core is here, pinned, and asks nothing
 of the network. Any other backend is installed for the build, in the versions that [build-system]
@@ -25,10 +25,14 @@ from typing import Any
 from packaging.markers import Marker
 from poetry.core.masonry import api
 
+import build_environment
 import package_metadata
 import path_dependencies
+import uv_records
+from compile_bytecode import compile_tree
 from errors import ended_by_errors
 from package_metadata import PackageError, is_plain, is_simple
+from set_dates import set_dates
 
 # How backends are told a version: setuptools-scm and hatch-vcs, poetry-dynamic-versioning,
 # pdm-backend, uv-dynamic-versioning.
@@ -55,11 +59,9 @@ def build_isolated(sources: Path, output: Path, backend: str, version: str) -> N
     """Build with a backend that is installed for it; PackageError if that fails."""
     command = ["online", "uv", "build", "--wheel", f"--out-dir={output}", str(sources)]
     told = dict.fromkeys(VERSIONS, version) if version else {}
-    # The same sources make the same wheel: https://reproducible-builds.org/specs/source-date-epoch
-    told["SOURCE_DATE_EPOCH"] = "315532800"  # 1980, because a zip file has no earlier date
     done = subprocess.run(
         command,
-        env={**os.environ, **told},
+        env={**build_environment.environment(), **told},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -133,17 +135,19 @@ def install(wheels: Path, requirements: list[str], output: Path) -> None:
     """Install wheels into a folder, where they are in the virtual environment."""
     listed = wheels / "requirements.txt"
     listed.write_text("".join(f"{line}\n" for line in requirements))
-    options = ["--compile-bytecode", "--no-cache", "--no-deps", "--no-index"]
+    options = ["--no-cache", "--no-deps", "--no-index"]
     prefix = Path(f"{output}{os.environ['VIRTUAL_ENV']}")
     files = (f"--find-links={wheels}", f"--prefix={prefix}", f"--requirements={listed}")
     subprocess.run(["uv", "pip", "install", *options, *files], check=True)
-    # uv's own, of no use in an image.
-    (prefix / ".lock").unlink()
+    uv_records.remove(prefix)
+    compile_tree(prefix / "lib")
+    set_dates(output)
 
 
 def main() -> None:
-    """Build and install what is in the working directory."""
-    kind, output, sources = sys.argv[1], Path(sys.argv[2]), Path.cwd()
+    """Build and install what the arguments name."""
+    kind, sources, output = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    os.chdir(sources)
     pyproject: dict[str, Any] = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))
     with tempfile.TemporaryDirectory() as folder, ended_by_errors():
         requirements, wheels = [package_metadata.name(pyproject)], Path(folder)
@@ -160,7 +164,7 @@ def main() -> None:
         build(sources, pyproject, wheels, os.environ.get("APPLICATION_VERSION", ""))
         check(wheels, requirements[0])
         if kind == "other":
-            listed, paths, built = map(Path, sys.argv[3:])
+            listed, paths, built = map(Path, sys.argv[4:])
             folders = json.loads(listed.read_text(encoding="utf-8"))
             requirements += build_folders(folders["main"], paths, wheels)
             others = [x for x in folders["development"] if x["name"] not in requirements]

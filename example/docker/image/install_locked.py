@@ -13,12 +13,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import build_environment
 import index_logins
+import uv_records
+from compile_bytecode import compile_tree
 from errors import ended_by_errors
 
 WHEELS, BUILT = Path("/wheels"), Path("/built")
 KEY = Path("/metadata/compile-key.txt")
-UV = ("uv", "pip", "install", "--compile-bytecode", "--no-deps")
+UV = ("uv", "pip", "install", "--no-deps")
 
 
 def commands(wheels: Path, built: Path) -> list[list[str]]:
@@ -44,6 +47,7 @@ def main() -> None:
     given = dict(os.environ)
     os.environ.update(index_logins.variables(indexes["sources"], given))
     os.environ.update(index_logins.git_variables(os.environ))
+    os.environ.update(build_environment.environment())
     # A wheel that was compiled with other headers has the same name, so each key has a cache.
     os.environ["UV_CACHE_DIR"] = f"/root/.cache/uv/{KEY.read_text(encoding='utf-8')}"
     for command in commands(WHEELS, BUILT):
@@ -53,9 +57,9 @@ def main() -> None:
                 index_logins.check(indexes["sources"], given, indexes["packages"])
         if status:
             sys.exit(status)
-    # uv's own, of no use in an image.
-    for folder in (os.environ["VIRTUAL_ENV"], "/opt/test"):
-        Path(folder, ".lock").unlink(missing_ok=True)
+    for folder in (Path(os.environ["VIRTUAL_ENV"]), Path("/opt/test")):
+        uv_records.remove(folder)
+        compile_tree(folder / "lib")
 
 
 if __name__ == "__main__":

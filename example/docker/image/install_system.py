@@ -21,7 +21,7 @@ def install(listed: Mapping[str, Any]) -> None:
     """Install a list, which may be empty; raises ManagerError if that is not possible."""
     if not listed:
         return
-    manager = package_managers.of_this_image()
+    manager = package_managers.of_this_image(listed.get("date", ""))
     chosen = versions.choose(manager, listed["packages"], listed["source"])
     if chosen:
         manager.install(chosen)

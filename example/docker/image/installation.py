@@ -8,6 +8,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from set_dates import EPOCH
+
 APART = {
     # Mounts of a build.
     *("/base", "/docker", "/metadata", "/minimal", "/opt/venv", "/production"),
@@ -46,6 +48,9 @@ def _differ(path: Path, old: Path) -> bool:
         return path.readlink() != old.readlink()
     # The Dockerfile takes the rights of an owner away from all programs.
     modes = [x.st_mode & ~(stat.S_ISUID | stat.S_ISGID) for x in (now, then)]
-    return modes[0] != modes[1] or any(
-        getattr(now, x) != getattr(then, x) for x in ("st_size", "st_mtime_ns")
-    )
+    if modes[0] != modes[1] or now.st_size != then.st_size:
+        return True
+    # A base image, too, may have been made with one date for all that is changed.
+    if now.st_mtime == then.st_mtime == EPOCH:
+        return path.read_bytes() != old.read_bytes()
+    return now.st_mtime_ns != then.st_mtime_ns

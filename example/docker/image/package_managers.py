@@ -14,19 +14,29 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, time
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 
 from errors import BuildError
+from set_dates import EPOCH
 
 CACHE = Path("/var/cache/packages")
 CERTIFICATES = Path("/run/secrets/ca.pem")
 SETTINGS = Path("/run/secrets/pip.env")
 # In memory while a step runs, in no layer and in no cache: an address may have a password.
 SOURCES = Path("/dev/shm/sources")
-# The server of a distribution's own packages, before the folder that each of its mirrors has.
-# Servers of other makers have more folders or other names.
-SERVER = re.compile(r"https?://[^/\s]+(?=/(?:alpine/|(?:debian|ubuntu)(?:-\w+)?/?(?:\s|$)))")
+# The server of a distribution's own packages, and the folder that each of its mirrors has. Servers
+# of other makers have more folders or other names.
+SERVER = re.compile(
+    r"https?://[^/\s]+/(?P<archive>alpine(?=/)|(?:debian|ubuntu)(?:-\w+)?(?=/?(?:\s|$)))"
+)
+# As Debian's snapshots write it, which keep earlier states of its archive.
+MOMENT = "%Y%m%dT%H%M%SZ"
+# In the address of a mirror.
+ARCHIVE, DATE = "{archive}", "{date}"
+OF_A_MOMENT = re.compile(r"/\d{8}T\d{6}Z\b")
 
 
 class ManagerError(BuildError):
@@ -58,23 +68,29 @@ class Manager(ABC):
     print_architecture: tuple[str, ...]
     source_files: tuple[str, ...]
 
-    def __init__(self) -> None:
-        """Keep lists and downloads apart from those of other releases and processors."""
+    def __init__(self, date: str = "") -> None:
+        """Keep lists and downloads apart from those of other releases and processors.
+
+        In: the date of the archive's state that is wanted, by default of now.
+        """
         system = platform.freedesktop_os_release()
         version = system.get("VERSION_ID", system.get("VERSION_CODENAME", ""))
         # The processor that packages are for, as the distribution calls it.
         self.architecture = _run(*self.print_architecture).strip()
         self.cache = CACHE / f"{system['ID']}{version}-{self.architecture}"
+        # Of the state that a mirror is asked for, if its address has a place for it.
+        self.moment = _moment(date)
         self._sources: Path | None = None
 
     def sources(self, mirror: str, root: Path = Path("/")) -> Path | None:
         """Return a folder with the sources of this image that have a mirror in place of the server.
 
-        ``mirror`` names the setting; None if it is not set. The folder goes with this step.
+        ``mirror`` names the setting; None if it is not set. Its address may have places for the
+        folder of an archive and for a date. The folder goes with this step.
         """
         if self._sources:
             return self._sources
-        address = _setting(mirror)
+        address = _setting(mirror).replace(DATE, self.moment)
         if not address:
             return None
         if not re.fullmatch(r"https?://[^\s/]\S*", address):
@@ -92,7 +108,7 @@ class Manager(ABC):
         self._sources = SOURCES
         SOURCES.mkdir(mode=0o700, exist_ok=True)
         for name, text in texts.items():
-            mirrored = SERVER.sub(lambda _: address.rstrip("/"), text)
+            mirrored = SERVER.sub(partial(_mirrored, address), text)
             (self._sources / name).write_text(mirrored, encoding="utf-8")
         return self._sources
 
@@ -140,12 +156,15 @@ class Manager(ABC):
         """
 
 
-def of_this_image() -> Manager:
-    """Return the package manager of this image; ManagerError if it has neither."""
+def of_this_image(date: str = "") -> Manager:
+    """Return the package manager of this image; ManagerError if it has neither.
+
+    In: the date that sys.lock has, which counts if a mirror can be asked for that.
+    """
     if shutil.which("apt-get"):
-        return Apt()
+        return Apt(date)
     if shutil.which("apk"):
-        return Apk()
+        return Apk(date)
     raise ManagerError(
         "The base image has neither apt nor apk. Choose one that is made from Debian or Alpine."
     )
@@ -219,9 +238,13 @@ class Apt(Manager):
                 folder.rmdir()
         # The first are from debconf's look into the archives, which knows nothing of the settings.
         old = ("cache/debconf/*-old", "cache/ldconfig/aux-cache", "lib/dpkg/*-old")
-        for pattern in ("cache/apt/*.bin", *old):
+        for pattern in ("cache/apt/*.bin", "lib/dbus/machine-id", *old):
             for path in Path("/var").glob(pattern):
                 path.unlink()
+        # A machine's number is that of the machine on which an image runs (machine-id(5)).
+        for name in ("/etc/machine-id", "/var/log/alternatives.log"):
+            if Path(name).exists():
+                os.truncate(name, 0)
 
     def resolve(self, versions: Mapping[str, str]) -> list[Package]:
         """Read what a simulated installation prints: Inst NAME [OLD] (NEW SUITES [ARCH])."""
@@ -230,7 +253,9 @@ class Apt(Manager):
         return [Package(*line) for line in lines]
 
     def date(self) -> str | None:
-        """Return the newest date in the sources' Release files."""
+        """Return the newest date in the sources' Release files, or the one that was asked for."""
+        if DATE in _setting("APT_MIRROR"):
+            return self.moment
         files = (self.cache / "lists").glob("*Release")
         dates = [
             parsedate_to_datetime(line[1])
@@ -298,6 +323,9 @@ class Apt(Manager):
         }
         if folder := self.sources("APT_MIRROR"):
             options |= {"Dir::Etc::SourceList": "/dev/null", "Dir::Etc::SourceParts": folder}
+            if OF_A_MOMENT.search(_setting("APT_MIRROR").replace(DATE, self.moment)):
+                # The list of an earlier state has expired (apt.conf(5)); its signature counts.
+                options["Acquire::Check-Valid-Until"] = "false"
         if CERTIFICATES.exists() and CERTIFICATES.stat().st_size:
             options["Acquire::https::CAInfo"] = CERTIFICATES
         settings = [f"-o={name}={value}" for name, value in options.items()]
@@ -366,8 +394,8 @@ class Apk(Manager):
         return [Package(name, version, self.architecture) for name, version in pairs]
 
     def date(self) -> str | None:
-        """Return None: an index of apk has no date."""
-        return None
+        """Return the one that was asked for: an index of apk itself has no date."""
+        return self.moment if DATE in _setting("APK_MIRROR") else None
 
     def owner(self, library: str) -> str | None:
         """Return the package that provides the library under its so: name."""
@@ -402,6 +430,21 @@ def _setting(name: str) -> str:
     return values[-1] if values else ""
 
 
+def _moment(date: str) -> str:
+    """Return a date of sys.lock, a day or a moment, as a moment; now if it is neither."""
+    if re.fullmatch(r"\d{8}T\d{6}Z", date):
+        return date
+    with suppress(ValueError):
+        return datetime.combine(datetime.fromisoformat(date), time.max).strftime(MOMENT)
+    return datetime.now(UTC).strftime(MOMENT)
+
+
+def _mirrored(address: str, found: re.Match[str]) -> str:
+    """Return what replaces a server and the folder of its archive."""
+    place = address if ARCHIVE in address else f"{address.rstrip('/')}/{ARCHIVE}"
+    return place.replace(ARCHIVE, found["archive"])
+
+
 def _pins(versions: Mapping[str, str]) -> list[str]:
     return [f"{name}={version}" for name, version in sorted(versions.items())]
 
@@ -427,7 +470,13 @@ def _contents(
 
 def _run(*command: str, show: bool = False, check: bool = True) -> str:
     """Return what a program prints, and show it if asked to; ManagerError if it fails."""
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    environment = {
+        **os.environ,
+        "DEBIAN_FRONTEND": "noninteractive",
+        "LC_ALL": "C.UTF-8",
+        # Scripts of packages write dates, too, as useradd(8) and fc-cache(1) do.
+        "SOURCE_DATE_EPOCH": str(EPOCH),
+    }
     if CERTIFICATES.exists() and CERTIFICATES.stat().st_size:
         environment["SSL_CERT_FILE"] = str(CERTIFICATES)
     done = subprocess.run(

@@ -15,8 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from build_environment import DATE
 from errors import BuildError, ended_by_errors
-from file_tree import set_dates
+from set_dates import set_dates
 
 
 class StepError(BuildError):
@@ -29,7 +30,9 @@ def run(command: list[str], environment: dict[str, str]) -> None:
     """Run a command; StepError if it fails."""
     text = shlex.join(command)
     try:
-        status = subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
+        # What it makes is to be the same every time.
+        given = {**DATE, **os.environ, **environment}
+        status = subprocess.run(command, env=given, check=False).returncode
     except OSError as error:
         raise StepError(
             f"{text} cannot be run ({error.strerror}). Correct step in [tool.seedpod.image]."

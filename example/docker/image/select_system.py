@@ -42,8 +42,10 @@ def choose(sections: Mapping[str, Section], name: str) -> Section:
     )
 
 
-def locked(lock: Mapping[str, Any], name: str, architecture: str, section: Section) -> list[Any]:
-    """Return the packages that a parsed sys.lock has for a release and a section.
+def locked(
+    lock: Mapping[str, Any], name: str, architecture: str, section: Section
+) -> dict[str, Any]:
+    """Return the entry that a parsed sys.lock has for a release and a section.
 
     Raises DeclarationError if the lock does not fit the section or this image.
     """
@@ -61,19 +63,21 @@ def locked(lock: Mapping[str, Any], name: str, architecture: str, section: Secti
         )
     if images[0]["declaration"] != section.digest():
         raise DeclarationError(f"{LOCK} does not fit [{section.title}]. {remedy}.")
-    packages: list[Any] = images[0].get("package", [])
-    return packages
+    entry: dict[str, Any] = images[0]
+    return entry
 
 
-def selections(
-    section: Section, lock: Iterable[Mapping[str, Any]] | None
-) -> dict[str, dict[str, str]]:
-    """Return the versions of the packages that each stage installs, by the stages' names."""
+def selections(section: Section, lock: Mapping[str, Any] | None) -> dict[str, dict[str, str]]:
+    """Return the versions of the packages that each stage installs, by the stages' names.
+
+    In: the section, and the entry of the lock for it.
+    """
     groups = [f"{GROUPS}.{name}" for name in section.groups]
     stages = {"build": [BUILD], "development": [RUN, *groups], "production": [RUN]}
     if lock is not None:
+        packages = lock.get("package", [])
         return {
-            stage: {x["name"]: x["version"] for x in lock if set(names) & set(x["sets"])}
+            stage: {x["name"]: x["version"] for x in packages if set(names) & set(x["sets"])}
             for stage, names in stages.items()
         }
     sets = section.sets()
@@ -138,10 +142,11 @@ def main() -> None:
                 ) from error
     selected = selections(section, lock)
     source = LOCK if lock is not None else f"[{section.title}] in pyproject.toml"
+    dated = {"date": str(lock["archive-date"])} if lock and "archive-date" in lock else {}
     for stage, packages in selected.items():
         folder = output / "system" / stage
         folder.mkdir(parents=True, exist_ok=True)
-        stage_list = {"source": source, "packages": packages} if packages else {}
+        stage_list = {"source": source, "packages": packages, **dated} if packages else {}
         (folder / "packages.json").write_text(json.dumps(stage_list, sort_keys=True))
     judged = {
         "key": section.key,

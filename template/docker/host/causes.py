@@ -131,6 +131,11 @@ CAUSES = (
         "See what docker system df lists; docker builder prune empties the build cache.",
     ),
     (
+        r"failed to resolve source metadata for ([^\s,]+@sha256:[0-9a-f]{64})",
+        "The base image {} cannot be pulled by its digest, which sys.lock or PYTHON_IMAGE names.",
+        "Check the registry's address and login; nox -s sys_lock writes the digest that there is.",
+    ),
+    (
         r"(?:failed to resolve source metadata for|pull access denied for) ([^\s,]+?)[:,]?\s",
         "The base image {} cannot be pulled.",
         "Check the registry's address and login, or name an image that you have in its place.",

@@ -36,8 +36,9 @@ import pins
 import platforms
 import project_file
 import push
+import reproducible
 import settings
-from session import SessionError, ended_by_errors, read_json, read_text
+from session import SessionError, docker, ended_by_errors, read_json, read_text
 
 IMAGE = Path(__file__).parent.parent / "image"
 SPLIT_FACTS, IMPORT_MODULES = IMAGE / "split_facts.py", IMAGE / "import_modules.py"
@@ -46,6 +47,8 @@ CHECKS_READ = ("data.json", "not-imported.json", "test-runs.json")
 PRODUCTION = "production"
 # The tag of production while it is tested: what was shipped last keeps its own.
 CANDIDATE = "candidate"
+# The session's own option, before those of docker build.
+TWICE = "--reproducible"
 LOOK_UP_SECONDS = 300
 # Taken from the environment; what is not set there has its default in the Dockerfile.
 BUILD_ARGUMENTS = (
@@ -124,8 +127,8 @@ def ensure_lock() -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         facts(folder)
         image_settings.check(read_json(Path(folder, "image.json")), name())
-        # Builds of compose have these, too.
-        os.environ["PYTHON_IMAGE"] = pins.base_image()
+        pins.use_base_image()
+        # Builds of compose have it, too.
         own = Path(folder, "own-package.txt").read_text(encoding="utf-8")
         os.environ["OWN_PACKAGE"] = own
         if own == "paths":
@@ -231,11 +234,35 @@ def build_for_all(stage: str, *options: str) -> None:
     Those that are not the engine's have a tag of their own, and come first: if one cannot be built,
     production stays what it is. An engine's store may have no room for more in one tag.
     """
+    if stage == PRODUCTION and options[:1] == (TWICE,):
+        build_twice(*options[1:])
+        return
     if stage != PRODUCTION or any(map(names_platform, options)):
         build(stage, *options)
         return
     for platform in platforms.wanted():
         build(stage, *options, tag=platforms.tag(stage, platform), platform=platform)
+
+
+def build_twice(*options: str) -> None:
+    """Build production twice from nothing, and tag it if both images are the same.
+
+    Ends the program with the first difference if they are not.
+    """
+    for platform in platforms.wanted():
+        tag, images = platforms.tag(PRODUCTION, platform), []
+        candidate = platforms.tag(CANDIDATE, platform)
+        for _ in range(2):
+            build(PRODUCTION, "--no-cache", *options, tag=candidate, platform=platform)
+            images.append(reproducible.read(f"{name()}:{candidate}"))
+        if found := reproducible.difference(*images):
+            sys.exit(
+                f"Two builds of {name()}:{tag} are not the same: {found}. Let what writes it keep "
+                "to SOURCE_DATE_EPOCH, or remove it in a step of the image."
+            )
+        docker("tag", f"{name()}:{candidate}", f"{name()}:{tag}")
+        print(f"Two builds of {name()}:{tag} from nothing are the same:")
+        print(*images[0].digests, sep="\n", flush=True)
 
 
 def export(stage: str, folder: str, *options: str, platform: str = "") -> None:

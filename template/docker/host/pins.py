@@ -33,20 +33,19 @@ def source_date() -> str:
 
 def named_base_image() -> str:
     """Return the base image's name: PYTHON_IMAGE, else the one that the Dockerfile has."""
-    line = re.search(r"^ARG PYTHON_IMAGE=(\S+)", read_text(Path("Dockerfile")), flags=re.M)
+    dockerfile = Path("Dockerfile")
+    text = read_text(dockerfile) if dockerfile.exists() else ""
+    line = re.search(r"^ARG PYTHON_IMAGE=(\S+)", text, flags=re.MULTILINE)
     return os.environ.get("PYTHON_IMAGE") or (line[1] if line else "")
 
 
-def base_image() -> str:
-    """Return it with the digest that sys.lock has for it; as it is named without one."""
+def use_base_image() -> None:
+    """Let builds, those of compose, too, take the digest that sys.lock has for the base image."""
     name = named_base_image()
-    if "@" in name:
-        return name
     for entry in lock_entries():
         digest = entry.get("base-digest")
         if entry.get("base-image") == name and DIGEST.fullmatch(str(digest)):
-            return f"{name}@{digest}"
-    return name
+            os.environ["PYTHON_IMAGE"] = f"{name}@{digest}"
 
 
 def lock_entries(version: int | None = None) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@
     python docker/host/system_packages.py fix              write what is missing into pyproject.toml
     python docker/host/system_packages.py lock [--check]   write sys.lock, or compare it only
     python docker/host/system_packages.py lock --pull      write it for the newest base image
+    python docker/host/system_packages.py lock --rebuild   write it so if production differs then
 
 The exit status of "check" is 1 if there is a finding of one of the kinds: missing, build-only,
 unused; without kinds, of any. "fix" needs tomlkit, which keeps comments and order: a missing
@@ -14,6 +15,7 @@ and other processors; with --check another digest or date of the base image does
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -200,7 +202,7 @@ def lock(new: Mapping[str, Any], image: str, *, compare: bool = False) -> bool:
             print(f"pyproject.toml declares no system packages for {new['release']}.")
             return True
         for change in changed:
-            print(f"{LOCK} is out of date: {change}.")
+            print(f"{pins.LOCK} is out of date: {change}.")
         return not changed
     # One that names a digest itself needs no other.
     found = "" if "@" in image else digest(image)
@@ -260,7 +262,48 @@ def lock_each(*options: str) -> bool:
         engine.exported("system-lock", "resolved.json", *asked, platform=each)
         for each in platforms.locked()
     ]
-    return all([lock(entry, image, compare="--check" in options) for entry in resolved])
+    # What is wrong with one of them is said of all.
+    fits = [lock(entry, image, compare="--check" in options) for entry in resolved]
+    return all(fits)
+
+
+def rebuild() -> None:
+    """Write sys.lock for the newest base image and packages if production differs with them.
+
+    Production is then the new one; else it and sys.lock stay as they are.
+    """
+    before = pins.LOCK.read_bytes() if pins.LOCK.exists() else None
+    image = pins.named_base_image()
+    old = build_production()
+    try:
+        os.environ["PYTHON_IMAGE"] = image
+        lock_each("--pull")
+        pins.use_base_image()
+        new = build_production()
+    except BaseException:
+        put_back(before)
+        raise
+    if new == old:
+        put_back(before)
+        print(f"Production is the same with what there is today: {pins.LOCK} stays as it is.")
+    else:
+        print(f"Production differs with what there is today, which {pins.LOCK} has now.")
+
+
+def build_production() -> list[str]:
+    """Build production for each platform, and return the digests of its layers."""
+    engine.build_for_all(engine.PRODUCTION)
+    tags = (platforms.tag(engine.PRODUCTION, platform) for platform in platforms.wanted())
+    names = (f"{engine.name()}:{tag}" for tag in tags)
+    return docker("image", "inspect", "--format={{json .RootFS.Layers}}", *names).splitlines()
+
+
+def put_back(content: bytes | None) -> None:
+    """Write sys.lock as it was, or remove it."""
+    if content is None:
+        pins.LOCK.unlink(missing_ok=True)
+    else:
+        write_text(pins.LOCK, content.decode())
 
 
 def main() -> None:
@@ -273,6 +316,8 @@ def main() -> None:
             case ["fix"]:
                 for report in reports().values():
                     fix_file(report)
+            case ["lock", "--rebuild"]:
+                rebuild()
             case ["lock", *options] if options in ([], ["--check"], ["--pull"]):
                 fits = lock_each(*options)
                 if not fits:

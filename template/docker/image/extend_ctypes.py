@@ -10,6 +10,8 @@ import ctypes.util
 import py_compile
 from pathlib import Path
 
+from compile_bytecode import UNCHECKED
+
 MODULE = Path(__file__).with_name("library_folders.py")
 ADDED = """
 
@@ -30,8 +32,7 @@ def extend(util: Path) -> None:
     folders.write_bytes(MODULE.read_bytes())
     util.write_text(text.removesuffix(ADDED) + ADDED, encoding="utf-8")
     for path in (util, folders):
-        unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-        py_compile.compile(str(path), invalidation_mode=unchecked, doraise=True)
+        py_compile.compile(str(path), invalidation_mode=UNCHECKED, doraise=True)
 
 
 if __name__ == "__main__":

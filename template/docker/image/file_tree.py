@@ -10,6 +10,7 @@ from pathlib import Path
 
 import elf
 import installation
+from compile_bytecode import UNCHECKED
 from installed_packages import Database
 
 # Loaded by the C library at run time, so that no ELF file names it: ending a thread unwinds it.
@@ -51,8 +52,7 @@ class Tree:
         """Add a module's bytecode in the place of its source."""
         target = self.at(path.with_suffix(".pyc"))
         target.parent.mkdir(parents=True, exist_ok=True)
-        unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-        py_compile.compile(str(path), str(target), str(path), True, invalidation_mode=unchecked)
+        py_compile.compile(str(path), str(target), str(path), True, invalidation_mode=UNCHECKED)
         self.copied.add(path)
 
     def write(self, path: Path, text: str) -> None:

@@ -30,6 +30,7 @@ from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
+import build_environment
 import index_logins
 import wheelhouse
 from errors import ended_by_errors
@@ -194,6 +195,7 @@ def main() -> None:
     with ended_by_errors():
         if locked.refused:
             raise WheelhouseError(locked.refused)
+        os.environ.update(build_environment.environment())
         os.environ.update(index_logins.variables(locked.sources, os.environ))
         manifest = fill(locked.packages, locked.options, plan, house / plan["tag"], folder)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True))

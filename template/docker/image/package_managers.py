@@ -27,12 +27,12 @@ CERTIFICATES = Path("/run/secrets/ca.pem")
 SETTINGS = Path("/run/secrets/pip.env")
 # In memory while a step runs, in no layer and in no cache: an address may have a password.
 SOURCES = Path("/dev/shm/sources")
-# The server of a distribution's own packages, and the folder that each of its mirrors has. Servers of
-# other makers have more folders or other names.
+# The server of a distribution's own packages, and the folder that each of its mirrors has. Servers
+# of other makers have more folders or other names.
 SERVER = re.compile(
     r"https?://[^/\s]+/(?P<archive>alpine(?=/)|(?:debian|ubuntu)(?:-\w+)?(?=/?(?:\s|$)))"
 )
-# As servers write it that keep an archive's earlier states: https://snapshot.debian.org
+# As Debian's snapshots write it, which keep earlier states of its archive.
 MOMENT = "%Y%m%dT%H%M%SZ"
 # In the address of a mirror.
 ARCHIVE, DATE = "{archive}", "{date}"
@@ -238,9 +238,13 @@ class Apt(Manager):
                 folder.rmdir()
         # The first are from debconf's look into the archives, which knows nothing of the settings.
         old = ("cache/debconf/*-old", "cache/ldconfig/aux-cache", "lib/dpkg/*-old")
-        for pattern in ("cache/apt/*.bin", *old):
+        for pattern in ("cache/apt/*.bin", "lib/dbus/machine-id", *old):
             for path in Path("/var").glob(pattern):
                 path.unlink()
+        # A machine's number is that of the machine on which an image runs (machine-id(5)).
+        for name in ("/etc/machine-id", "/var/log/alternatives.log"):
+            if Path(name).exists():
+                os.truncate(name, 0)
 
     def resolve(self, versions: Mapping[str, str]) -> list[Package]:
         """Read what a simulated installation prints: Inst NAME [OLD] (NEW SUITES [ARCH])."""
@@ -320,7 +324,7 @@ class Apt(Manager):
         if folder := self.sources("APT_MIRROR"):
             options |= {"Dir::Etc::SourceList": "/dev/null", "Dir::Etc::SourceParts": folder}
             if OF_A_MOMENT.search(_setting("APT_MIRROR").replace(DATE, self.moment)):
-                # The list of an earlier state has expired since (apt.conf(5)); its signature counts.
+                # The list of an earlier state has expired (apt.conf(5)); its signature counts.
                 options["Acquire::Check-Valid-Until"] = "false"
         if CERTIFICATES.exists() and CERTIFICATES.stat().st_size:
             options["Acquire::https::CAInfo"] = CERTIFICATES

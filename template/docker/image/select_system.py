@@ -67,9 +67,7 @@ def locked(
     return entry
 
 
-def selections(
-    section: Section, lock: Mapping[str, Any] | None
-) -> dict[str, dict[str, str]]:
+def selections(section: Section, lock: Mapping[str, Any] | None) -> dict[str, dict[str, str]]:
     """Return the versions of the packages that each stage installs, by the stages' names.
 
     In: the section, and the entry of the lock for it.

@@ -1,6 +1,7 @@
-"""Remove from what uv has installed the records of its own, which say when, and are of no use later.
+"""Remove from what uv has installed its own records, which are of no use in an image.
 
-They are a lock, and where a wheel came from by path, its date (https://docs.astral.sh/uv, cache).
+They are a lock, and the date of a wheel that was installed by its path
+(https://docs.astral.sh/uv/concepts/cache).
 """
 
 from pathlib import Path

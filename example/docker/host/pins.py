@@ -1,0 +1,74 @@
+"""What names the state that a build belongs to, so that an old commit makes the image that it made.
+
+The date of an image is that of its commit (SOURCE_DATE_EPOCH, which the environment may have:
+https://reproducible-builds.org/specs/source-date-epoch), and its base image is the one of sys.lock.
+"""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from session import SessionError, git, read_text
+
+LOCK = Path("sys.lock")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def source_date() -> str:
+    """Return the seconds of the commit's date; empty without one. Raises SessionError."""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if given and not re.fullmatch(r"[0-9]{1,11}", given):
+        raise SessionError(
+            f"SOURCE_DATE_EPOCH is {given!r}. Remove it, or write the seconds since 1970, as "
+            "git log -1 --format=%ct prints them."
+        )
+    try:
+        return given or git("log", "-1", "--format=%ct").strip()
+    except SessionError:
+        # No repository, no commit yet, no Git.
+        return ""
+
+
+def named_base_image() -> str:
+    """Return the base image's name: PYTHON_IMAGE, else the one that the Dockerfile has."""
+    dockerfile = Path("Dockerfile")
+    text = read_text(dockerfile) if dockerfile.exists() else ""
+    line = re.search(r"^ARG PYTHON_IMAGE=(\S+)", text, flags=re.MULTILINE)
+    return os.environ.get("PYTHON_IMAGE") or (line[1] if line else "")
+
+
+def use_base_image() -> None:
+    """Let builds, those of compose, too, take the digest that sys.lock has for the base image."""
+    name = named_base_image()
+    for entry in lock_entries():
+        digest = entry.get("base-digest")
+        if entry.get("base-image") == name and DIGEST.fullmatch(str(digest)):
+            os.environ["PYTHON_IMAGE"] = f"{name}@{digest}"
+
+
+def lock_entries(version: int | None = None) -> list[dict[str, Any]]:
+    """Return the entries of sys.lock; none if it is not there or cannot be read any more.
+
+    In: the version that its format has to have, if only one is of use.
+    """
+    try:
+        content = tomllib.loads(LOCK.read_bytes().decode())
+    except (OSError, ValueError):
+        return []
+    entries = content.get("image")
+    if version not in (None, content.get("version")) or not isinstance(entries, list):
+        return []
+    return entries if all(map(_is_entry, entries)) else []
+
+
+def _is_entry(entry: Any) -> bool:
+    """Tell whether an entry of a lock has what every entry has."""
+    packages = entry.get("package", []) if isinstance(entry, dict) else None
+    return (
+        isinstance(packages, list)
+        and all(isinstance(entry.get(key), str) for key in ("release", "architecture"))
+        and "declaration" in entry
+        and all(isinstance(x, dict) and {"name", "version"} <= x.keys() for x in packages)
+    )
