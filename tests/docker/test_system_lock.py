@@ -67,8 +67,10 @@ def test_written_again_it_is_the_same_and_what_it_has_for_other_releases_stays(
 def test_it_names_the_base_image_and_the_day_of_the_archive(locked: Made) -> None:
     image, base = image_of(locked), locked.variables["PYTHON_IMAGE"]
     assert image["base-image"] == base
-    assert re.fullmatch(r"sha256:[0-9a-f]{64}", image["base-digest"])
-    assert image["base-digest"] in json.dumps(json.loads(locked.docker("image", "inspect", base)))
+    # An image that was made here may have none.
+    [inspected] = json.loads(locked.docker("image", "inspect", base))
+    digests = [name.rpartition("@")[2] for name in inspected["RepoDigests"]]
+    assert image.get("base-digest") == next(iter(digests), None)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", image["archive-date"])
 
 
