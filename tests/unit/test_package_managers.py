@@ -334,18 +334,28 @@ def test_an_installation_names_exact_versions_and_shows_its_progress(
         assert capsys.readouterr().out == f"{name} at work\n"
 
 
+@pytest.mark.parametrize("existed", [False, True])
 def test_an_installation_leaves_no_copies_of_old_lists(
-    apt: Apt, program: Program, var: Path
+    apt: Apt, program: Program, var: Path, monkeypatch: pytest.MonkeyPatch, existed: bool
 ) -> None:
+    """What a base image has of that is empty then: of a removed file, a layer has the time."""
     old = ("cache/debconf/config.dat-old", "cache/ldconfig/aux-cache", "lib/dpkg/status-old")
     kept = ("cache/debconf/config.dat", "cache/ldconfig/other", "lib/dpkg/status")
-    for name in (*old, *kept):
-        (var / name).parent.mkdir(parents=True, exist_ok=True)
-        (var / name).touch()
-    program("apt-get", {"install": ""})
+
+    def write(*_: str, show: bool = False) -> str:
+        for name in (*old, *kept):
+            (var / name).parent.mkdir(parents=True, exist_ok=True)
+            (var / name).write_text("x")
+        return ""
+
+    if existed:
+        write()
+    monkeypatch.setattr(apt, "_apt", write)
     apt.install({"liba": "1"})
     files = {path.relative_to(var).as_posix() for path in var.rglob("*") if path.is_file()}
-    assert files == set(kept)
+    assert files == {*kept, *(old if existed else ())}
+    assert {(var / name).read_text() for name in old if existed} <= {""}
+    assert {(var / name).read_text() for name in kept} == {"x"}
 
 
 def test_an_installation_has_folders_for_manuals_and_leaves_none_that_is_empty(

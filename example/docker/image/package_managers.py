@@ -170,6 +170,20 @@ def of_this_image(date: str = "") -> Manager:
     )
 
 
+# What installations leave that is of no use in an image, and would differ each time. The lists are
+# from debconf's look into the archives, which knows nothing of the settings; a machine's number is
+# that of the machine on which an image runs (machine-id(5)).
+LEFT = (
+    "etc/machine-id",
+    "var/cache/apt/*.bin",
+    "var/cache/debconf/*-old",
+    "var/cache/ldconfig/aux-cache",
+    "var/lib/dbus/machine-id",
+    "var/lib/dpkg/*-old",
+    "var/log/alternatives.log",
+)
+
+
 class Apt(Manager):
     """Debian and what descends from it."""
 
@@ -232,19 +246,17 @@ class Apt(Manager):
         new = [folder for folder in folders if not folder.exists()]
         for folder in new:
             folder.mkdir(parents=True)
+        old = _left()
         self._apt("apt-get", "install", *quiet, *_pins(versions), show=True)
         for folder in new:
             with suppress(OSError):  # Something is in it.
                 folder.rmdir()
-        # The first are from debconf's look into the archives, which knows nothing of the settings.
-        old = ("cache/debconf/*-old", "cache/ldconfig/aux-cache", "lib/dpkg/*-old")
-        for pattern in ("cache/apt/*.bin", "lib/dbus/machine-id", *old):
-            for path in Path("/var").glob(pattern):
+        for path in _left():
+            # Of a removed file of the base image, a layer would have a mark, with the time of that.
+            if path in old:
+                os.truncate(path, 0)
+            else:
                 path.unlink()
-        # A machine's number is that of the machine on which an image runs (machine-id(5)).
-        for name in ("/etc/machine-id", "/var/log/alternatives.log"):
-            if Path(name).exists():
-                os.truncate(name, 0)
 
     def resolve(self, versions: Mapping[str, str]) -> list[Package]:
         """Read what a simulated installation prints: Inst NAME [OLD] (NEW SUITES [ARCH])."""
@@ -428,6 +440,11 @@ def _setting(name: str) -> str:
     text = SETTINGS.read_text(encoding="utf-8") if SETTINGS.exists() else ""
     values = re.findall(rf"^{name}=(.*?)\s*$", text, flags=re.MULTILINE)
     return values[-1] if values else ""
+
+
+def _left() -> list[Path]:
+    """Return what there is of LEFT."""
+    return [path for pattern in LEFT for path in Path("/").glob(pattern)]
 
 
 def _moment(date: str) -> str:

@@ -179,6 +179,8 @@ def main() -> None:
     report_programs_without_interpreter(tree, database)
     if tree.at(Path("/etc/ld.so.conf")).exists():
         subprocess.run(["/sbin/ldconfig", "-r", str(root)], check=True)
+        # For its next run, with numbers of this file system.
+        shutil.rmtree(tree.at(Path("/var/cache/ldconfig")), ignore_errors=True)
     tree.at(Path("/tmp")).mkdir(exist_ok=True)
     set_dates(root)
     tree.at(Path("/tmp")).chmod(0o1777)
