@@ -159,7 +159,8 @@ def test_no_layer_of_production_has_a_list_an_archive_or_a_log(
         layers = json.load(manifest)[0]["Layers"][len(base) :]
         for name in layers:
             with tarfile.open(fileobj=saved.extractfile(name)) as layer:
-                paths |= {entry.name for entry in layer if entry.isfile()}
+                # An empty one takes the place of what the base image has.
+                paths |= {entry.name for entry in layer if entry.isfile() and entry.size}
     added = {path for path in paths if "/.wh." not in path}
     assert any(path.endswith("/libmagic.so.1.0.0") for path in added)
     refuse = (
