@@ -181,6 +181,28 @@ def test_system_packages_come_from_a_mirror_alone(make: Make, proxy: Proxy) -> N
 
 
 @pytest.mark.proofs
+def test_a_lock_gets_its_packages_from_the_state_of_its_moment(make: Make, proxy: Proxy) -> None:
+    """Of a server that keeps earlier ones; without a lock, that of now."""
+    project = make(kind="cli")
+    declare(project, '[tool.sys.debian13.dependencies]\nlibpq5 = "*"\n')
+    mirror = f"{proxy.address}/archive/{{archive}}/{{date}}"
+
+    def moments() -> set[str]:
+        return set(re.findall(r"/archive/debian/(\d{8}T\d{6}Z)/", proxy.log.read_text()))
+
+    project.session("sys_lock", APT_MIRROR=mirror)
+    text = (project.folder / "sys.lock").read_text(encoding="utf-8")
+    [locked] = re.findall(r'^archive-date = "(\d{8}T\d{6}Z)"$', text, flags=re.MULTILINE)
+    assert locked in moments()
+    proxy.log.write_text("")
+    # Nothing has been downloaded yet, and the lists are those of the lock.
+    project.session("docker_prod", "--no-cache", APT_MIRROR=mirror)
+    assert moments() == {locked}
+    found = project.python("import pathlib; print(*pathlib.Path('/usr/lib').rglob('libpq.so.5'))")
+    assert "libpq.so.5" in found
+
+
+@pytest.mark.proofs
 @pytest.mark.usefixtures("alpine_packages")
 def test_packages_of_alpine_come_from_a_mirror_alone(
     make: Make, client: Client, tmp_path: Path

@@ -69,8 +69,8 @@ def test_it_names_the_base_image_and_the_day_of_the_archive(locked: Made) -> Non
     assert image["base-image"] == base
     # An image that was made here may have none.
     [inspected] = json.loads(locked.docker("image", "inspect", base))
-    digests = [name.rpartition("@")[2] for name in inspected["RepoDigests"]]
-    assert image.get("base-digest") == next(iter(digests), None)
+    digests = dict(name.split("@") for name in inspected["RepoDigests"])
+    assert image.get("base-digest") == digests.get(base.rpartition(":")[0])
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", image["archive-date"])
 
 

@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: Program) ->
     project.mkdir()
     monkeypatch.chdir(project)
     Path("Dockerfile").write_text("# x\nARG PYTHON_IMAGE=python:3.13-slim\nARG RUNTIME=full\n")
-    program("docker", {"inspect": f"docker.example/python@{DIGEST}\n"})
+    program("docker", {"inspect": f"python@{DIGEST}\n"})
     # The first is for the builder, the other one for the image.
     monkeypatch.setattr("push.builds_in_engine", lambda: True)
     return project
@@ -167,7 +167,7 @@ def test_a_check_asks_for_no_lock_where_nothing_is_declared(lock: Lock) -> None:
 def test_one_base_image_has_one_digest_for_all_processors(lock: Lock, program: Program) -> None:
     lock(changed(architecture="arm64"))
     other = f"sha256:{'9' * 64}"
-    program("docker", {"inspect": f"docker.example/python@{other}\n"})
+    program("docker", {"inspect": f"python@{other}\n"})
     lock(FOUND)
     assert [image["base-digest"] for image in images()] == [other, other]
 
@@ -192,13 +192,34 @@ def test_an_image_that_was_made_here_has_no_digest_which_is_said(
     assert "base-digest" not in images()[0]
 
 
+@pytest.mark.parametrize(
+    ("image", "listed"),
+    [
+        ("python:3.13", "python"),
+        ("docker.io/library/python:3.13-slim", "python"),
+        ("docker.io/shop/base", "shop/base"),
+        ("localhost:5000/base:1", "localhost:5000/base"),
+        ("localhost:5000/base", "localhost:5000/base"),
+    ],
+)
+def test_the_digest_is_the_one_by_which_the_image_is_called(
+    program: Program, image: str, listed: str
+) -> None:
+    """It has another one where it was pushed under another name."""
+    others = f"other.example/base@sha256:{'1' * 64}\n{listed}@{DIGEST}\n"
+    program("docker", {"inspect": others})
+    assert system_packages.digest(image) == DIGEST
+    program("docker", {"inspect": f"other.example/{listed}@{DIGEST}\n"})
+    assert system_packages.digest(image) == ""
+
+
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_the_image_is_pulled_if_asked_for_or_if_builds_are_elsewhere(
     lock: Lock, monkeypatch: pytest.MonkeyPatch, program: Program, elsewhere: bool
 ) -> None:
     """A builder elsewhere has the newest one; what the engine has may be old."""
     monkeypatch.setattr("push.builds_in_engine", lambda: not elsewhere)
-    calls = program("docker", {"inspect": f"docker.example/python@{DIGEST}\n"})
+    calls = program("docker", {"inspect": f"python@{DIGEST}\n"})
     lock(FOUND)
     assert ("pull --quiet python:3.13-slim" in calls.read_text()) == elsewhere
     lock(FOUND, "--pull")

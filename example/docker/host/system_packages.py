@@ -16,6 +16,7 @@ and other processors; with --check another digest or date of the base image does
 import importlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -151,7 +152,18 @@ def digest(image: str) -> str:
     except SessionError:
         pull(image)
         found = docker(*inspect)
-    return next((line.rpartition("@")[2] for line in found.split()), "")
+    # An image that was pushed elsewhere, too, has a digest there, by which this name has none.
+    digests = dict(line.rpartition("@")[::2] for line in found.split())
+    return digests.get(_repository(image), "")
+
+
+def _repository(image: str) -> str:
+    """Return an image's name without its tag, as engines print it: short for Docker's own registry.
+
+    https://pkg.go.dev/github.com/distribution/reference#FamiliarName
+    """
+    name = re.sub(r":[\w.-]+$", "", image)
+    return name.removeprefix("docker.io/").removeprefix("library/")
 
 
 def differences(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:

@@ -3,11 +3,13 @@
     python log_requests.py NAME HOST ARCHIVE
 
 Who asks for the host NAME, which no other server knows, gets what HOST has, by TLS; who asks this
-server for a path, as of a mirror, gets what is there at the server of ARCHIVE, an address.
+server for a path, as of a mirror, gets what is there at the server of ARCHIVE, an address. It says
+that it keeps earlier states of that, /archive/FOLDER/DATE/, and has the one of today.
 """
 
 import http.client
 import http.server
+import re
 import select
 import socket
 import ssl
@@ -15,6 +17,7 @@ import sys
 from urllib.parse import urlsplit
 
 name, host, archive = sys.argv[1:]
+STATE = re.compile(r"^/archive/([\w-]+)/\d{8}T\d{6}Z/")
 KEPT = ("Accept", "Accept-Encoding", "Range", "User-Agent")
 
 
@@ -26,7 +29,8 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         if not url.hostname:
             there_too = urlsplit(archive)
-            url = url._replace(scheme=there_too.scheme, netloc=there_too.netloc)
+            path = STATE.sub(r"/\1/", url.path)
+            url = url._replace(scheme=there_too.scheme, netloc=there_too.netloc, path=path)
         there: http.client.HTTPConnection
         if url.hostname == name:
             there = http.client.HTTPSConnection(host, context=ssl.create_default_context())
