@@ -68,6 +68,7 @@ def test_two_builds_from_nothing_are_the_same_and_a_later_commit_has_the_same_la
     assert fresh.layers()[-1] != layers[-1]
 
 
+@pytest.mark.proofs
 def test_the_first_difference_is_named_and_the_last_good_image_stays(fresh: Made) -> None:
     fresh.session("docker_prod")
     before = image(fresh)
