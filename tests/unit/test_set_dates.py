@@ -1,6 +1,7 @@
 """docker/image/set_dates.py gives files one date, and leaves no mark of what a layer removes."""
 
 import os
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,18 @@ def test_of_a_large_one_nothing_is_copied_and_a_folder_that_is_gone_is_empty(
     set_dates.renew(before, root)
     assert (root / "lib").stat().st_ino == old
     assert not [*(root / "lib/ensurepip").iterdir()]
+
+
+def test_among_the_modules_of_python_it_is_nothing_that_can_be_imported(
+    before: Path, root: Path
+) -> None:
+    """An empty folder would be a namespace package (PEP 420)."""
+    for folder in (before, root):
+        (folder / "lib").rename(folder / "python3.13")
+    os.system(f"rm -r '{root / 'python3.13/ensurepip'}'")
+    set_dates.renew(before, root)
+    assert (root / "python3.13/ensurepip").is_file()
+    assert PathFinder.find_spec("ensurepip", [str(root / "python3.13")]) is None
 
 
 @pytest.mark.parametrize("packages", ["site-packages", "dist-packages"])

@@ -57,7 +57,12 @@ def renew(before: Path, root: Path = Path("/")) -> None:
             continue
         for path in (root / x for x in sorted(gone) if x.parent == name):
             # An empty one hides as much. Of a distribution, it would be one without a name.
-            if (before / path.relative_to(root)).is_dir() and path.parent.name not in PACKAGES:
+            if not (before / path.relative_to(root)).is_dir() or name.name in PACKAGES:
+                continue
+            # An empty folder among Python's modules could be imported; a file could not.
+            if name.name.startswith("python3"):
+                path.touch()
+            else:
                 path.mkdir()
 
 
