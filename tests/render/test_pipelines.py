@@ -2,7 +2,10 @@
 
 import ast
 import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -207,7 +210,8 @@ def test_a_secret_goes_to_the_login_alone(folder: Path, secret: str) -> None:
 
 def test_a_later_push_ends_an_earlier_run_but_for_releases(workflow: dict[str, Any]) -> None:
     assert workflow["concurrency"] == {
-        "group": "${{ github.workflow }}-${{ github.ref }}",
+        # A rebuild on schedule ends no run of the same branch.
+        "group": "${{ github.workflow }}-${{ github.event_name }}-${{ github.ref }}",
         "cancel-in-progress": "${{ github.ref_type != 'tag' }}",
     }
 
@@ -261,7 +265,49 @@ def test_a_token_that_may_propose_is_in_no_step_that_builds(
         assert not ("nox -s" in step.get("run", "") and "GH_TOKEN" in step.get("env", {}))
     # GitLab has no variables for a line: no line but the check and the push has it.
     script = read(folder / "gitlab" / GITLAB)["rebuild"]["script"]
-    assert [("PROJECT_TOKEN" in line) for line in script] == [True, False, False, True]
+    assert [("PROJECT_TOKEN" in line) for line in script] == [True, False, True]
+
+
+@pytest.mark.parametrize("state", ["none", "same", "new", "other"])
+def test_only_a_lock_that_differs_is_proposed(pipeline: Path, tmp_path: Path, state: str) -> None:
+    """Where a project has none, too. Git is real, and what would be pushed is written down."""
+    repository, programs = tmp_path / "repository", tmp_path / "programs"
+    for folder in (repository, programs):
+        folder.mkdir()
+    lock = repository / "sys.lock"
+    (repository / "a").touch()
+    if state in ("same", "other"):
+        lock.write_text("old")
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    for words in (["init", "--quiet"], ["add", "."], [*who, "commit", "--quiet", "-m", "x"]):
+        subprocess.run(["git", *words], cwd=repository, check=True)
+    if state in ("new", "other"):
+        lock.write_text("new")
+    git = shutil.which("git")
+    pushed = f'if [ "$1" = push ]; then echo "$@" > {tmp_path}/pushed; exit; fi'
+    (programs / "git").write_text(f'#!/bin/sh\n{pushed}\nexec {git} "$@"\n')
+    (programs / "gh").write_text("#!/bin/sh\n")
+    for name in ("git", "gh"):
+        (programs / name).chmod(0o755)
+    [script] = [text for text in scripts(pipeline) if "new-base" in text]
+    proposing = script[re.search(r"if \[ -\w .*git status", script).start() :]  # type: ignore[union-attr]
+    environment = {
+        "CI_DEFAULT_BRANCH": "main",
+        "CI_PROJECT_PATH": "shop",
+        "CI_SERVER_FQDN": "git.example",
+        "CI_SERVER_PROTOCOL": "https",
+        "HOME": str(tmp_path),
+        "PATH": f"{programs}:{os.defpath}",
+        "PROJECT_TOKEN": "x",
+    }
+    subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", proposing], cwd=repository, env=environment, check=True
+    )
+    assert (tmp_path / "pushed").exists() == (state in ("new", "other"))
+    shown = subprocess.run(
+        ["git", "log", "-1", "--format=%s"], cwd=repository, capture_output=True, check=True
+    )
+    assert shown.stdout.startswith(b"Base image") == (state in ("new", "other"))
 
 
 def test_a_schedule_rebuilds_and_nothing_else(workflow: dict[str, Any], folder: Path) -> None:
