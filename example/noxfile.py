@@ -62,7 +62,7 @@ def lock(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def sys_lock(session: nox.Session) -> None:
-    """Write sys.lock, the image's base and system packages (-- --pull, -- --check to compare)."""
+    """Write sys.lock, the image's base and system packages (-- --check, or -- --rebuild)."""
     host(session, "system_packages", "lock", *session.posargs)
 
 

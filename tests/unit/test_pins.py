@@ -2,12 +2,14 @@
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pins
 import pytest
 from session import SessionError
 
+Program = Callable[..., Path]
 DIGEST = f"sha256:{'0a1b' * 16}"
 ENTRY = """
 [[image]]
@@ -15,7 +17,7 @@ release = "debian13"
 architecture = "{architecture}"
 declaration = "sha256:1"
 base-image = "{image}"
-base-digest = "{digest}"
+base-image-digest = "{digest}"
 """
 
 
@@ -51,6 +53,19 @@ def lock(*entries: tuple[str, str, str]) -> None:
 def test_the_date_is_that_of_the_commit() -> None:
     commit("2026-11-30T12:00:00Z")
     assert pins.source_date() == "1796040000"
+
+
+def test_what_git_says_of_signatures_is_no_date(program: Program) -> None:
+    program("git", {"log": "gpg: Signature made today\n1796040000\n"})
+    assert pins.source_date() == ""
+
+
+def test_a_lock_of_an_earlier_version_names_no_image_to_use() -> None:
+    """Its digest could be an old one, or of another registry."""
+    lock(("amd64", "python:3.13-slim", DIGEST))
+    text = pins.LOCK.read_text().replace("base-image-digest", "base-digest")
+    pins.LOCK.write_text(text)
+    assert used() is None
 
 
 def test_a_date_of_the_environment_counts_before_it(monkeypatch: pytest.MonkeyPatch) -> None:

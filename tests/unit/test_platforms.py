@@ -308,7 +308,6 @@ def test_packages_are_locked_for_each_when_all_are_known(
 
     asked = exports(monkeypatch, resolved)
     monkeypatch.setattr(pins, "named_base_image", lambda: "python:3.11")
-    monkeypatch.setattr("push.builds_in_engine", lambda: True)
     monkeypatch.setattr(system_packages, "digest", lambda _: "sha256:2")
     monkeypatch.setattr(sys, "argv", ["system_packages.py", "lock"])
     system_packages.main()

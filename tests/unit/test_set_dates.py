@@ -96,15 +96,24 @@ def test_a_distribution_that_is_gone_is_not_an_empty_one(
     assert {path.name for path in (root / packages).iterdir()} == {"heavy.so"}
 
 
-def test_a_folder_with_a_mount_in_it_stays(
+def test_a_folder_with_a_mount_in_it_stays_and_nothing_there_is_dated(
     before: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Engines mount files in /etc, which nothing can rename."""
+    """Engines mount files in /etc, which nothing can rename, and builds what nobody may write."""
     (before / "etc/gone").touch()
-    monkeypatch.setattr(set_dates, "has_mounts", lambda folder: folder.name == "etc")
+    (root / "etc/mounted").mkdir()
+    (root / "etc/mounted/file").touch()
+    monkeypatch.setattr(set_dates, "MOUNTS", {root / "etc/mounted"})
     old = (root / "etc").stat().st_ino
     set_dates.renew(before, root)
+    set_dates.set_dates_of_changes(before, root)
     assert (root / "etc").stat().st_ino == old
+    for path in (root / "etc/mounted", root / "etc/mounted/file"):
+        assert path.stat().st_mtime != EPOCH
+
+
+def test_mounts_are_known() -> None:
+    assert Path("/proc") in set_dates.MOUNTS
 
 
 def test_nothing_that_is_gone_changes_nothing(before: Path, root: Path) -> None:

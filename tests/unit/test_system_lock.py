@@ -1,6 +1,7 @@
 """docker/host/system_packages.py keeps what docker/image/resolve_system.py found in sys.lock."""
 
 import copy
+import json
 import os
 import sys
 import tomllib
@@ -44,9 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: Program) ->
     project.mkdir()
     monkeypatch.chdir(project)
     Path("Dockerfile").write_text("# x\nARG PYTHON_IMAGE=python:3.13-slim\nARG RUNTIME=full\n")
-    program("docker", {"inspect": f"python@{DIGEST}\n"})
-    # The first is for the builder, the other one for the image.
-    monkeypatch.setattr("push.builds_in_engine", lambda: True)
+    program("docker", {"imagetools": json.dumps({"digest": DIGEST})})
     return project
 
 
@@ -90,7 +89,7 @@ def test_a_lock_has_every_package_and_the_base_image(lock: Lock) -> None:
             **FOUND,
             "package": sorted(FOUND["package"], key=lambda package: str(package["name"])),
             "base-image": "python:3.13-slim",
-            "base-digest": DIGEST,
+            "base-image-digest": DIGEST,
         }
     ]
 
@@ -153,7 +152,7 @@ def test_where_nothing_is_declared_any_more_the_base_image_is_left(lock: Lock) -
     assert "sys.lock is out of date: gcc is not needed any more, locked is 4:14.2-1." in out
     assert lock(nothing) == "sys.lock has 0 packages for debian13 on amd64.\n"
     [image] = images()
-    assert image["base-digest"] == DIGEST
+    assert image["base-image-digest"] == DIGEST
     assert "package" not in image
     assert lock(nothing, "--check") == ""
 
@@ -167,9 +166,27 @@ def test_a_check_asks_for_no_lock_where_nothing_is_declared(lock: Lock) -> None:
 def test_one_base_image_has_one_digest_for_all_processors(lock: Lock, program: Program) -> None:
     lock(changed(architecture="arm64"))
     other = f"sha256:{'9' * 64}"
-    program("docker", {"inspect": f"python@{other}\n"})
+    program("docker", {"imagetools": json.dumps({"digest": other})})
     lock(FOUND)
-    assert [image["base-digest"] for image in images()] == [other, other]
+    assert [image["base-image-digest"] for image in images()] == [other, other]
+
+
+def test_packages_are_resolved_in_the_image_that_is_written_down(
+    lock: Lock, exports: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the engine has of that name may be older; a comparison asks no registry."""
+    asked: list[str] = []
+
+    def exported(*arguments: str, platform: str) -> dict[str, Any]:
+        asked.extend(x for x in arguments if "PYTHON_IMAGE" in x)
+        return {"lock-version": 1, **FOUND}
+
+    monkeypatch.setattr("engine.exported", exported)
+    monkeypatch.setattr("platforms.locked", lambda: [""])
+    system_packages.lock_each()
+    assert asked == [f"--build-arg=PYTHON_IMAGE=python:3.13-slim@{DIGEST}"]
+    system_packages.lock_each(compare=True)
+    assert len(asked) == 1
 
 
 def test_an_image_that_names_a_digest_needs_no_other(
@@ -179,51 +196,20 @@ def test_an_image_that_names_a_digest_needs_no_other(
     calls = program("docker")
     assert lock(FOUND) == "sys.lock has 2 packages for debian13 on amd64.\n"
     [image] = images()
-    assert (image["base-image"], image.get("base-digest")) == (f"python@{DIGEST}", None)
+    assert (image["base-image"], image.get(pins.PINNED)) == (f"python@{DIGEST}", None)
     assert calls.read_text() == ""
 
 
-def test_an_image_that_was_made_here_has_no_digest_which_is_said(
-    lock: Lock, program: Program
-) -> None:
-    program("docker", {"inspect": "\n"})
-    out = lock(FOUND)
-    assert "python:3.13-slim has no digest of a registry, so that builds take what has" in out
-    assert "base-digest" not in images()[0]
-
-
 @pytest.mark.parametrize(
-    ("image", "listed"),
-    [
-        ("python:3.13", "python"),
-        ("docker.io/library/python:3.13-slim", "python"),
-        ("docker.io/shop/base", "shop/base"),
-        ("localhost:5000/base:1", "localhost:5000/base"),
-        ("localhost:5000/base", "localhost:5000/base"),
-    ],
+    ("said", "status"), [("", 1), ("", 0), ("null", 0), ('{"digest": "x"}', 0), ("not found", 1)]
 )
-def test_the_digest_is_the_one_by_which_the_image_is_called(
-    program: Program, image: str, listed: str
+def test_where_no_registry_tells_a_digest_there_is_none_which_is_said(
+    lock: Lock, program: Program, said: str, status: int
 ) -> None:
-    """It has another one where it was pushed under another name."""
-    others = f"other.example/base@sha256:{'1' * 64}\n{listed}@{DIGEST}\n"
-    program("docker", {"inspect": others})
-    assert system_packages.digest(image) == DIGEST
-    program("docker", {"inspect": f"other.example/{listed}@{DIGEST}\n"})
-    assert system_packages.digest(image) == ""
-
-
-@pytest.mark.parametrize("elsewhere", [False, True])
-def test_the_image_is_pulled_if_asked_for_or_if_builds_are_elsewhere(
-    lock: Lock, monkeypatch: pytest.MonkeyPatch, program: Program, elsewhere: bool
-) -> None:
-    """A builder elsewhere has the newest one; what the engine has may be old."""
-    monkeypatch.setattr("push.builds_in_engine", lambda: not elsewhere)
-    calls = program("docker", {"inspect": f"python@{DIGEST}\n"})
-    lock(FOUND)
-    assert ("pull --quiet python:3.13-slim" in calls.read_text()) == elsewhere
-    lock(FOUND, "--pull")
-    assert "pull --quiet python:3.13-slim" in calls.read_text()
+    program("docker", {"imagetools": said}, status=status)
+    out = lock(FOUND)
+    assert "No registry tells the digest of python:3.13-slim, so that builds take what" in out
+    assert pins.PINNED not in images()[0]
 
 
 Rebuild = Callable[..., str]
@@ -236,7 +222,7 @@ def rebuild(
 ) -> Rebuild:
     """Return a function that rebuilds, with production's layers before and after."""
 
-    def rebuild(before: str, after: str | Exception) -> str:
+    def rebuild(before: str | Exception, after: str | Exception) -> str:
         results: list[str | Exception] = [before, after]
         used: list[str] = []
 
@@ -251,11 +237,10 @@ def rebuild(
                 raise result
             return result
 
-        def lock_each(*options: str) -> bool:
-            assert options == ("--pull",)
+        def lock_each() -> bool:
             assert os.environ["PYTHON_IMAGE"] == "python:3.13-slim"
             name = "base-image = 'python:3.13-slim'\n"
-            text = f"{ENTRY}declaration = ''\n{name}base-digest = 'sha256:{'2' * 64}'\n"
+            text = f"{ENTRY}declaration = ''\n{name}base-image-digest = 'sha256:{'2' * 64}'\n"
             Path("sys.lock").write_text(f"version = 1\n[[image]]\n{text}")
             return True
 
@@ -288,6 +273,14 @@ def test_a_lock_stays_as_it_is_if_production_is_the_same(rebuild: Rebuild, old: 
 def test_a_lock_is_a_new_one_if_production_differs(rebuild: Rebuild) -> None:
     out = rebuild(LAYERS, LAYERS.replace("2", "3"))
     assert out == "Production differs with what there is today, which sys.lock has now.\n"
+    assert "sha256:2222" in Path("sys.lock").read_text()
+
+
+def test_a_lock_whose_packages_are_gone_is_a_new_one(rebuild: Rebuild) -> None:
+    """Archives do not keep what they have replaced, which is when a new lock is wanted."""
+    out = rebuild(SessionError("System packages: gone."), LAYERS)
+    assert "Production cannot be built as sys.lock is: System packages: gone.\n" in out
+    assert "Production differs with what there is today" in out
     assert "sha256:2222" in Path("sys.lock").read_text()
 
 
@@ -379,13 +372,3 @@ def test_the_base_image_is_that_of_the_dockerfile_unless_another_is_named(
     assert pins.named_base_image() == "mirror.example/python:3.12"
     monkeypatch.setenv("PYTHON_IMAGE", "")
     assert pins.named_base_image() == "python:3.13-slim"
-
-
-def test_an_image_that_is_not_available_is_refused_and_nothing_written(
-    lock: Lock, program: Program
-) -> None:
-    """It is pulled first: with only a build the engine may not have it."""
-    calls = program("docker", {"inspect": "no such image\n", "pull": "denied\n"}, status=1)
-    lock(FOUND, refusal="docker pull failed. Fix what it reported: no message")
-    assert "pull --quiet python:3.13-slim" in calls.read_text()
-    assert not Path("sys.lock").exists()

@@ -235,6 +235,11 @@ def build_for_all(stage: str, *options: str) -> None:
     production stays what it is. An engine's store may have no room for more in one tag.
     """
     if stage == PRODUCTION and options[:1] == (TWICE,):
+        if any(map(names_platform, options)):
+            sys.exit(
+                f"{TWICE} builds for each platform that pyproject.toml lists. Leave out "
+                "--platform, or name it in DOCKER_DEFAULT_PLATFORM."
+            )
         build_twice(*options[1:])
         return
     if stage != PRODUCTION or any(map(names_platform, options)):

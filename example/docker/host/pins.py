@@ -13,22 +13,26 @@ from typing import Any
 from session import SessionError, git, read_text
 
 LOCK = Path("sys.lock")
+# Earlier locks have a base-digest, which was of any registry, and no build took.
+PINNED = "base-image-digest"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+SECONDS = re.compile(r"[0-9]{1,11}")
 
 
 def source_date() -> str:
     """Return the seconds of the commit's date; empty without one. Raises SessionError."""
     given = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if given and not re.fullmatch(r"[0-9]{1,11}", given):
+    if given and not SECONDS.fullmatch(given):
         raise SessionError(
             f"SOURCE_DATE_EPOCH is {given!r}. Remove it, or write the seconds since 1970, as "
             "git log -1 --format=%ct prints them."
         )
     try:
-        return given or git("log", "-1", "--format=%ct").strip()
+        found = given or git("log", "-1", "--no-show-signature", "--format=%ct").strip()
     except SessionError:
         # No repository, no commit yet, no Git.
         return ""
+    return found if SECONDS.fullmatch(found) else ""
 
 
 def named_base_image() -> str:
@@ -43,7 +47,7 @@ def use_base_image() -> None:
     """Let builds, those of compose, too, take the digest that sys.lock has for the base image."""
     name = named_base_image()
     for entry in lock_entries():
-        digest = entry.get("base-digest")
+        digest = entry.get(PINNED)
         if entry.get("base-image") == name and DIGEST.fullmatch(str(digest)):
             os.environ["PYTHON_IMAGE"] = f"{name}@{digest}"
 

@@ -6,8 +6,9 @@ from set_dates import EPOCH
 
 # https://reproducible-builds.org/specs/source-date-epoch
 DATE = {"SOURCE_DATE_EPOCH": str(EPOCH)}
-# What compilers write for debuggers names folders, which have another name each time.
-FLAGS = dict.fromkeys(("CFLAGS", "CXXFLAGS", "FFLAGS"), "-g0")
+# What compilers write for debuggers names folders, which have another name each time. Flags of
+# compilers would take the place of -O2 in a build by autoconf; there are none for linking.
+FLAGS = {"LDFLAGS": "-Wl,--strip-debug"}
 
 
 def environment() -> dict[str, str]:

@@ -20,6 +20,8 @@ from pathlib import Path
 EPOCH = calendar.timegm((1980, 1, 1, 0, 0, 0))
 # In bytes: what may be in a folder that is made anew.
 MOST = 1_000_000
+# Where something is mounted (proc_pid_mountinfo(5)): that may be on the same device.
+MOUNTS = {Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines()}
 # Where Python looks for distributions.
 PACKAGES = ("dist-packages", "site-packages")
 
@@ -47,8 +49,8 @@ def renew(before: Path, root: Path = Path("/")) -> None:
     gone = {x for x in gone if not os.path.lexists(root / x)}
     for name in sorted({x.parent for x in gone} - gone):
         folder, new = root / name, root / f"{name}.new"
-        if folder.stat().st_dev != root.stat().st_dev:
-            # What a build mounts there hides what is below, /dev for one.
+        if folder in MOUNTS:
+            # What is mounted there hides what is below, /dev for one.
             continue
         if sum(status.st_size for _, status in walk(folder)) <= MOST and not has_mounts(folder):
             subprocess.run(["cp", "-a", folder, new], check=True)
@@ -68,8 +70,7 @@ def renew(before: Path, root: Path = Path("/")) -> None:
 
 def has_mounts(folder: Path) -> bool:
     """Tell whether anything in a folder is mounted there, as engines do in /etc."""
-    device = folder.stat().st_dev
-    return any(path.lstat().st_dev != device for path in folder.rglob("*"))
+    return any(folder in path.parents for path in MOUNTS)
 
 
 def set_dates_of_changes(before: Path, root: Path = Path("/")) -> None:
@@ -82,11 +83,11 @@ def set_dates_of_changes(before: Path, root: Path = Path("/")) -> None:
 
 def walk(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Yield all that is in a folder, with its status; mounts are passed over."""
-    device, waiting = root.stat().st_dev, [root]
+    waiting = [root]
     while waiting:
         for path in waiting.pop().iterdir():
-            status = path.lstat()
-            if status.st_dev == device:
+            if path not in MOUNTS:
+                status = path.lstat()
                 yield path, status
                 if stat.S_ISDIR(status.st_mode):
                     waiting.append(path)

@@ -3,8 +3,7 @@
     python docker/host/system_packages.py check [KIND …]   compare them with what the image needs
     python docker/host/system_packages.py fix              write what is missing into pyproject.toml
     python docker/host/system_packages.py lock [--check]   write sys.lock, or compare it only
-    python docker/host/system_packages.py lock --pull      write it for the newest base image
-    python docker/host/system_packages.py lock --rebuild   write it so if production differs then
+    python docker/host/system_packages.py lock --rebuild   write it if production differs then
 
 The exit status of "check" is 1 if there is a finding of one of the kinds: missing, build-only,
 unused; without kinds, of any. "fix" needs tomlkit, which keeps comments and order: a missing
@@ -16,7 +15,6 @@ and other processors; with --check another digest or date of the base image does
 import importlib
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,7 +23,6 @@ from typing import Any
 import engine
 import pins
 import platforms
-import push
 import settings
 from session import SessionError, docker, ended_by_errors, read_text, write_text
 
@@ -134,36 +131,17 @@ def fix_file(report: Mapping[str, Any], path: Path = PYPROJECT) -> None:
     write_text(path, fix(read_text(path), report["key"], report["findings"]))
 
 
-def pull(image: str) -> None:
-    """Get an image from its registry; raises SessionError if that does not give it."""
-    platform = platforms.wanted()[-1]
-    docker("pull", "--quiet", *([f"--platform={platform}"] if platform else []), image)
-
-
 def digest(image: str) -> str:
-    """Return the digest that an image has in its registry, pulled if it is not there.
+    """Return the digest that an image has in its registry now; empty if none tells it.
 
-    Empty for one that was made here, which has no registry. Raises SessionError if there is no such
-    image.
+    What the engine has may be older, and made here.
     """
-    inspect = ("image", "inspect", "--format={{range .RepoDigests}}{{println .}}{{end}}", image)
+    command = ("buildx", "imagetools", "inspect", "--format={{json .Manifest}}", image)
     try:
-        found = docker(*inspect)
-    except SessionError:
-        pull(image)
-        found = docker(*inspect)
-    # An image that was pushed elsewhere, too, has a digest there, by which this name has none.
-    digests = dict(line.rpartition("@")[::2] for line in found.split())
-    return digests.get(_repository(image), "")
-
-
-def _repository(image: str) -> str:
-    """Return an image's name without its tag, as engines print it: short for Docker's own registry.
-
-    https://pkg.go.dev/github.com/distribution/reference#FamiliarName
-    """
-    name = re.sub(r":[\w.-]+$", "", image)
-    return name.removeprefix("docker.io/").removeprefix("library/")
+        found = json.loads(docker(*command)).get("digest")
+    except (SessionError, ValueError, AttributeError):
+        return ""
+    return str(found) if pins.DIGEST.fullmatch(str(found)) else ""
 
 
 def differences(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
@@ -198,11 +176,10 @@ def _pairs(values: Mapping[str, Any]) -> list[str]:
     return [f"{key} = {json.dumps(value)}" for key, value in sorted(values.items())]
 
 
-def lock(new: Mapping[str, Any], image: str, *, compare: bool = False) -> bool:
+def lock(new: Mapping[str, Any], image: str, digest: str = "", *, compare: bool = False) -> bool:
     """Write sys.lock with the packages of an image, or only compare it; return whether it fits.
 
-    In: what docker/image/resolve_system.py found, and the base image's name. Raises SessionError if
-    that cannot be inspected.
+    In: what docker/image/resolve_system.py found, and the base image's name and digest.
     """
     version = new["lock-version"]
     new = {key: value for key, value in new.items() if key != "lock-version"}
@@ -216,17 +193,14 @@ def lock(new: Mapping[str, Any], image: str, *, compare: bool = False) -> bool:
         for change in changed:
             print(f"{pins.LOCK} is out of date: {change}.")
         return not changed
-    # One that names a digest itself needs no other.
-    found = "" if "@" in image else digest(image)
     entries[key] = {**new, "base-image": image}
     # Releases and processors have it in common.
     for entry in entries.values():
         if entry.get("base-image") == image:
-            entry["base-digest"] = found
+            entry.pop("base-digest", None)
+            entry[pins.PINNED] = digest
     write_text(pins.LOCK, text(entries.values(), version))
     print(f"{pins.LOCK} has {len(new['package'])} packages for {' on '.join(key)}.")
-    if not found and "@" not in image:
-        print(f"{image} has no digest of a registry, so that builds take what has this name.")
     return True
 
 
@@ -262,34 +236,43 @@ def check_each(*kinds: str) -> None:
         sys.exit(1)
 
 
-def lock_each(*options: str) -> bool:
+def lock_each(*, compare: bool = False) -> bool:
     """Write sys.lock for each platform, or only compare it; return whether it fits."""
     # As it is named: builds have taken the digest from sys.lock.
     image = pins.named_base_image()
-    if "--pull" in options or not push.builds_in_engine():
-        pull(image)
-    asked = (f"--build-arg=PYTHON_IMAGE={image}", engine.repeated())
+    # One that names a digest itself needs no other.
+    found = "" if compare or "@" in image else digest(image)
+    base = f"{image}@{found}" if found else image
+    # The packages are those of the image that is written down.
+    asked = [engine.repeated(), *([] if compare else [f"--build-arg=PYTHON_IMAGE={base}"])]
     # All, before the first is written.
     resolved = [
         engine.exported("system-lock", "resolved.json", *asked, platform=each)
         for each in platforms.locked()
     ]
     # What is wrong with one of them is said of all.
-    fits = [lock(entry, image, compare="--check" in options) for entry in resolved]
+    fits = [lock(entry, image, found, compare=compare) for entry in resolved]
+    if not (compare or found or "@" in image):
+        print(f"No registry tells the digest of {image}, so that builds take what has this name.")
     return all(fits)
 
 
 def rebuild() -> None:
     """Write sys.lock for the newest base image and packages if production differs with them.
 
-    Production is then the new one; else it and sys.lock stay as they are.
+    Production is then the new one; else it and sys.lock stay as they are. It differs, too, if it
+    cannot be built any more: an archive does not keep what it has replaced.
     """
     before = pins.LOCK.read_bytes() if pins.LOCK.exists() else None
     image = pins.named_base_image()
-    old = build_production()
+    try:
+        old = build_production()
+    except (SystemExit, SessionError) as error:
+        print(f"Production cannot be built as {pins.LOCK} is: {error}", flush=True)
+        old = []
     try:
         os.environ["PYTHON_IMAGE"] = image
-        lock_each("--pull")
+        lock_each()
         pins.use_base_image()
         new = build_production()
     except BaseException:
@@ -330,9 +313,8 @@ def main() -> None:
                     fix_file(report)
             case ["lock", "--rebuild"]:
                 rebuild()
-            case ["lock", *options] if options in ([], ["--check"], ["--pull"]):
-                fits = lock_each(*options)
-                if not fits:
+            case ["lock"] | ["lock", "--check"] as arguments:
+                if not lock_each(compare="--check" in arguments):
                     sys.exit("Run nox -s sys_lock.")
             case _:
                 sys.exit(__doc__)

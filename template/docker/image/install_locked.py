@@ -57,9 +57,9 @@ def main() -> None:
                 index_logins.check(indexes["sources"], given, indexes["packages"])
         if status:
             sys.exit(status)
-    for folder in (Path(os.environ["VIRTUAL_ENV"]), Path("/opt/test")):
-        uv_records.remove(folder)
-        compile_tree(folder / "lib")
+    installed = Path(sys.argv[-1] if "--prefix" in sys.argv else os.environ["VIRTUAL_ENV"])
+    uv_records.remove(installed)
+    compile_tree(installed / "lib")
 
 
 if __name__ == "__main__":
