@@ -199,7 +199,7 @@ def no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the sessions of a project apart from the session that runs these tests."""
     for name in (
         *("COMPOSE_FILE", "DEBUG_PORT", "DEBUG_WAIT", "HOST_GID", "HOST_UID", "NOXSESSION"),
-        *("PIP_ENV", "PORT", "SHARED_NETWORK"),
+        *("PIP_ENV", "PORT", "SHARED_NETWORK", "SOURCE_DATE_EPOCH"),
     ):
         monkeypatch.delenv(name, raising=False)
 

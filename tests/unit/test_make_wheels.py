@@ -383,6 +383,10 @@ def run(pip: Pip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[
     """Return a function that runs the program on two packages and returns what it filled."""
     folders = [tmp_path / name for name in ("facts", "wheelhouse", "made")]
     monkeypatch.setattr(sys, "argv", ["make_wheels.py", *map(str, folders)])
+    for name in ("LDFLAGS", "SOURCE_DATE_EPOCH"):
+        # Set first, so that it is removed in the end.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     folders[0].mkdir()
     plan = {**NOTHING, "tag": "cp313-musllinux_1_2_x86_64", "compile": ["beta"]}
     (folders[0] / "wheel-plan.json").write_text(json.dumps(plan))
