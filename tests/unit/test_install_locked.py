@@ -69,8 +69,10 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Uv:
     monkeypatch.setattr(install_locked, "BUILT", tmp_path / "built")
     monkeypatch.setattr(install_locked, "KEY", tmp_path / "compile-key.txt")
     git = ("COUNT", "KEY_0", "VALUE_0")
-    changed = ("GIT_TERMINAL_PROMPT", "PIP_EXTRA_INDEX_URL", "UV_CACHE_DIR", "UV_INDEX")
-    changed += ("LDFLAGS", "SOURCE_DATE_EPOCH")
+    changed = (
+        *("GIT_TERMINAL_PROMPT", "LDFLAGS", "PIP_EXTRA_INDEX_URL", "SOURCE_DATE_EPOCH"),
+        *("UV_CACHE_DIR", "UV_INDEX"),
+    )
     for name in (*changed, *(f"GIT_CONFIG_{part}" for part in git)):
         # Set first, so that it is removed in the end.
         monkeypatch.setenv(name, "")
