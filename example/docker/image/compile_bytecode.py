@@ -2,7 +2,7 @@
 
 What a process has compiled before shows in what it compiles next: how often a text is used decides
 how it is written (https://github.com/python/cpython/issues/78274). So each folder has a process of
-its own, which has seen nothing else, whatever the number of processors and whichever is done first.
+its own, which has compiled nothing else, whatever the number of processors and whichever is first.
 """
 
 import compileall

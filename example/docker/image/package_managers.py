@@ -82,6 +82,10 @@ class Manager(ABC):
         self.moment = _moment(date)
         self._sources: Path | None = None
 
+    def address(self, mirror: str) -> str:
+        """Return the address of a mirror, of the wanted moment; empty if the setting is not set."""
+        return _setting(mirror).replace(DATE, self.moment)
+
     def sources(self, mirror: str, root: Path = Path("/")) -> Path | None:
         """Return a folder with the sources of this image that have a mirror in place of the server.
 
@@ -90,7 +94,7 @@ class Manager(ABC):
         """
         if self._sources:
             return self._sources
-        address = _setting(mirror).replace(DATE, self.moment)
+        address = self.address(mirror)
         if not address:
             return None
         if not re.fullmatch(r"https?://[^\s/]\S*", address):
@@ -335,7 +339,7 @@ class Apt(Manager):
         }
         if folder := self.sources("APT_MIRROR"):
             options |= {"Dir::Etc::SourceList": "/dev/null", "Dir::Etc::SourceParts": folder}
-            if OF_A_MOMENT.search(_setting("APT_MIRROR").replace(DATE, self.moment)):
+            if OF_A_MOMENT.search(self.address("APT_MIRROR")):
                 # The list of an earlier state has expired (apt.conf(5)); its signature counts.
                 options["Acquire::Check-Valid-Until"] = "false"
         if CERTIFICATES.exists() and CERTIFICATES.stat().st_size:
