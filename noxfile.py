@@ -115,6 +115,9 @@ def docker_size(session: nox.Session) -> None:
 def install(session: nox.Session, group: str) -> None:
     """Install the pinned tools of a dependency group."""
     session.install(*nox.project.dependency_groups(PYPROJECT, group))
+    if group in ("tests", "typing"):
+        # What the programs on request import.
+        session.install("--require-hashes", "--requirement", "on_request/sbom.txt")
 
 
 def support(session: nox.Session, *arguments: str) -> None:

@@ -128,6 +128,14 @@ def docker_check(session: nox.Session) -> None:
     host(session, "check", *session.posargs)
 
 
+@nox.session
+def docker_sbom(session: nox.Session) -> None:
+    """Write production's bill of materials (-- --help: attach and sign it, vulnerabilities)."""
+    host(session, "on_request", folder := session.create_tmp())
+    session.install("--require-hashes", f"-r{folder}/sbom.txt", env=SETTINGS["for_installing"]())
+    session.run("python", f"{folder}/sbom.py", *session.posargs, env={"PYTHONPATH": "docker/host"})
+
+
 @nox.session(venv_backend="none")
 def up(session: nox.Session) -> None:
     """Develop in a container on the mounted project (-- down, -- logs, any compose command)."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from support import SupportError, engine
-from support.paths import REPOSITORY, content_key
+from support.paths import REPOSITORY, cache, content_key
 
 ENGINE = "tests/docker"
 FOLDERS = ("tests/unit", "tests/render", "tests/update", ENGINE)
@@ -30,6 +31,8 @@ PROOFS = {
     "engines": ("support", "engines"),
     "official": ("support", "official"),
 }
+# Bytes of images, build cache and projects after a run with an empty cache.
+ROOM = 20_000_000_000
 PASSED = REPOSITORY / "build/proofs.json"
 
 
@@ -45,6 +48,7 @@ def merge_lane(*arguments: str) -> None:
         os.environ.update(engine.ensure().variables)
     if arguments:
         _end(_pytest(*arguments))
+    _warn_of_little_room()
     if engine.server_major() >= BUILDS_SIDE_BY_SIDE:
         _end(_pytest(PROCESSES, *SIDE_BY_SIDE, *NO_PROOFS, *COVERAGE, *FOLDERS))
     without_engine = (*COVERAGE, "--cov-fail-under=0", *FOLDERS[:-1])
@@ -52,6 +56,19 @@ def merge_lane(*arguments: str) -> None:
         _pytest(PROCESSES, *SIDE_BY_SIDE, *NO_PROOFS, *without_engine),
         _pytest(*NO_PROOFS, *COVERAGE, "--cov-append", ENGINE),
     )
+
+
+def _warn_of_little_room() -> None:
+    """Say before the whole lane that a disk may fill: nearly every test fails then."""
+    folder = cache()
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < ROOM:
+        print(
+            f"{folder} has {free / 1e9:.0f} GB of room, and from nothing the tests fill "
+            f"{ROOM / 1e9:.0f} GB. Remove images and caches if they fail for it.",
+            file=sys.stderr,
+        )
 
 
 def _asks_for_an_engine(arguments: Sequence[str]) -> bool:

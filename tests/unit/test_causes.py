@@ -484,6 +484,10 @@ MESSAGES = [
         "The registry 127.0.0.1:4999 does not answer.",
     ),
     (
+        "ERROR: registry.example.com:5000/team/shop:1: not found",
+        "The registry has no image registry.example.com:5000/team/shop:1.",
+    ),
+    (
         "unauthorized: authentication required",
         "The registry does not let this user push there.",
     ),

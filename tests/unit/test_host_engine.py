@@ -83,6 +83,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     monkeypatch.setattr("compose.run", compose)
     monkeypatch.setattr(engine, "ensure_lock", lambda: FACTS)
     monkeypatch.setattr(engine, "check", lambda: None)
+    monkeypatch.setattr(engine, "label_options", lambda: ["--label=title=left-pad"])
     monkeypatch.setattr(engine, "write_image_settings", lambda: None)
     engine.collect_paths.cache_clear()
     return made
@@ -91,7 +92,9 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
 def test_an_image_is_loaded_and_tagged_with_project_and_stage(commands: Commands) -> None:
     engine.build("production", "--no-cache")
     [command] = commands
-    assert command[-5:] == ["--load", "--tag", "left-pad:production", "--no-cache", "."]
+    built = ["--load", "--tag", "left-pad:production", "--label=title=left-pad"]
+    # A label that is given counts: the last one does.
+    assert command[-6:] == [*built, "--no-cache", "."]
 
 
 @pytest.mark.parametrize(

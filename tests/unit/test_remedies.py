@@ -20,6 +20,7 @@ import image_settings
 import project_file
 import project_settings
 import pytest
+import sbom
 import session
 from session import SessionError
 
@@ -29,8 +30,10 @@ from tests.unit.test_repository import sessions as sessions_of_seedpod
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = REPOSITORY / "template"
 CATALOGUE = REPOSITORY / "catalogue"
+ON_REQUEST = REPOSITORY / "on_request"
 PROGRAMS = [
-    x for folder in (CATALOGUE, TEMPLATE) for x in sorted((folder / "docker").rglob("*.py"))
+    *(x for folder in (CATALOGUE, TEMPLATE) for x in sorted((folder / "docker").rglob("*.py"))),
+    *sorted(ON_REQUEST.glob("*.py")),
 ]
 # What is for work on Seedpod itself names the sessions of its own noxfile, too.
 OWN = {"CONTRIBUTING.md", "README.md", "docs/development.md"}
@@ -146,6 +149,8 @@ def test_what_is_advised_to_follow_the_dashes_is_accepted(
             [sys.executable, "-m", *tool, "--help"], capture_output=True, text=True, check=True
         )
         assert all(option in done.stdout for option in options)
+    elif name == "docker_sbom":
+        assert sbom.arguments(words.split())
     elif name in ("docker_check", "docker_push", "docker_wheels", "sys_lock"):
         [[program, *own]] = hosts(name)
         monkeypatch.setenv("PATH", "")

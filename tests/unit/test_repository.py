@@ -38,6 +38,8 @@ PLAIN = {".github/pull_request_template.md"}
 OWN_PATTERNS = {
     "github-actions": [r"(^|/)\.github/workflows/.+\.ya?ml$"],
     "pep621": [r"(^|/)pyproject\.toml$"],
+    # It reads the name of what it compiles in what it made of it.
+    "pip-compile": [r"^on_request/sbom\.in$"],
     "pip_requirements": [],
     "pre-commit": [r"(^|/)\.pre-commit-config\.ya?ml$"],
 }

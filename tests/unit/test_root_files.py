@@ -1,62 +1,16 @@
 """docker/host/root_files.py finds what no image of an application should have."""
 
-import base64
-import hashlib
 import importlib.util
-import io
 import tarfile
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
 import root_files
-from root_files import Finding, Root
+from root_files import Finding
 
-SITE = "/opt/venv/lib/python3.13/site-packages"
+from tests.unit.roots import DATE, SITE, Entry, distribution, entry, root
+
 SOURCE = b"print('hello')\n"
-DATE = 1_700_000_000
-
-
-Entry = tuple[tarfile.TarInfo, bytes]
-
-
-def entry(path: str, content: bytes | None = b"", **fields: object) -> Entry:
-    """Return an entry of an archive: a file, or a folder if there is no content."""
-    info = tarfile.TarInfo(path.lstrip("/"))
-    info.mode, info.mtime, info.size = 0o644, DATE, len(content or b"")
-    if content is None:
-        info.type, info.mode = tarfile.DIRTYPE, 0o755
-    for name, value in fields.items():
-        setattr(info, name, value)
-    return info, content or b""
-
-
-def root(*entries: Entry) -> Root:
-    """Return a root file system of these entries."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for info, content in entries:
-            archive.addfile(info, io.BytesIO(content))
-    stream.seek(0)
-    return Root(tarfile.open(fileobj=stream))
-
-
-def distribution(
-    name: str, version: str, files: Mapping[str, bytes] = {}, record: Iterable[str] | None = None
-) -> list[Entry]:
-    """Return the entries of an installed distribution."""
-    folder = f"{SITE}/{name.replace('-', '_')}-{version}.dist-info"
-    rows = [f"{path},sha256={digest(content)},{len(content)}" for path, content in files.items()]
-    listed = "\n".join(rows if record is None else record)
-    return [
-        entry(f"{folder}/METADATA", f"Name: {name}\nVersion: {version}\n\nName: no\n".encode()),
-        entry(f"{folder}/RECORD", f"{listed}\n".encode()),
-        *(entry(f"{SITE}/{path}", content) for path, content in files.items()),
-    ]
-
-
-def digest(content: bytes) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
 
 
 def bytecode(date: int = DATE, size: int = len(SOURCE)) -> bytes:

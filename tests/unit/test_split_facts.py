@@ -283,7 +283,8 @@ def test_what_to_compile_is_a_fact_of_its_own(split: Split, project: Path) -> No
         (
             "[tool.seedpod]\ngroups = ['docs']",
             "[tool.seedpod] has no use for 'groups'. "
-            "It takes check, extras, image, platforms, size, test, trim, wheels.",
+            "It takes check, extras, image, platforms, size, test, trim, vulnerabilities, "
+            "wheels.",
         ),
         (
             "[tool.seedpod.test]\nprograms = 'sh'",

@@ -27,6 +27,16 @@ def target(pair: Mapping[str, Any], role: str) -> str:
     return tag(pair, role).replace(".", "-")
 
 
+def labels(pair: Mapping[str, Any], role: str) -> dict[str, str]:
+    """Return what an image says of itself: nothing that each run changes.
+
+    https://github.com/opencontainers/image-spec/blob/main/annotations.md
+    """
+    name, _, digest = str(pair["image"]).partition("@")
+    found = {"title": tag(pair, role), "base.name": name, "base.digest": digest}
+    return {f"org.opencontainers.image.{key}": text for key, text in found.items() if text}
+
+
 def content(catalogue: Mapping[str, Any]) -> dict[str, Any]:
     """Return the bake file of a catalogue that docker/image/read_catalogue.py has read."""
     targets, groups = {}, dict[str, list[str]]()
@@ -42,6 +52,7 @@ def content(catalogue: Mapping[str, Any]) -> dict[str, Any]:
                 "target": role,
                 "args": {"NAME": pair["name"], "PYTHON_IMAGE": pair["image"], **lists},
                 "tags": [f"{catalogue['repository']}:{tag(pair, role)}"],
+                "labels": labels(pair, role),
             }
             for group in ("default", pair["release"], pair["variant"]):
                 groups.setdefault(group, []).append(name)

@@ -51,6 +51,15 @@ def answer(name: str, text: str | None = None) -> str:
     return found.group(1)
 
 
+def source() -> str:
+    """Return the address of the template that Copier stored; raises SessionError."""
+    stored = answer("_src_path")
+    for short, address in ADDRESSES.items():
+        if stored.startswith(short):
+            stored = address + stored.removeprefix(short)
+    return os.path.expanduser(stored)
+
+
 def sections_after(changelog: str, current: Version | None) -> Iterator[str]:
     """Yield the sections of a changelog that belong to releases later than ``current``."""
     for section in re.split(r"^(?=## )", changelog, flags=re.MULTILINE)[1:]:
@@ -61,12 +70,8 @@ def sections_after(changelog: str, current: Version | None) -> Iterator[str]:
 
 def news() -> str:
     """Return what the template's latest release says of those after this project's version."""
-    source = answer("_src_path")
-    for short, address in ADDRESSES.items():
-        if source.startswith(short):
-            source = address + source.removeprefix(short)
     with tempfile.TemporaryDirectory() as folder:
-        git("clone", "--quiet", "--bare", os.path.expanduser(source), folder)
+        git("clone", "--quiet", "--bare", source(), folder)
         tags = git("tag", folder=folder).split()
         # Copier takes no pre-release, either.
         releases = [tag for tag in tags if re.fullmatch(r"v?\d+(\.\d+)*", tag)]

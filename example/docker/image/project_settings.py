@@ -6,8 +6,9 @@ from typing import Any
 
 from errors import BuildError
 
-# check is read by docker/host/check.py, platforms by platforms.py, size by sizes.py there.
-TABLES = ("check", "extras", "image", "size", "test", "trim", "wheels")
+# check is read by docker/host/check.py, platforms by platforms.py, size by sizes.py there, and
+# vulnerabilities by a program on request.
+TABLES = ("check", "extras", "image", "size", "test", "trim", "vulnerabilities", "wheels")
 TEST = ("not-imported", "programs", "runs")
 TRIM = ("duplicates", "exclude", "sources", "symbols", "tests")
 WHEELS = ("build-first", "no-binary", "no-build-isolation")

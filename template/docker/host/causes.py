@@ -269,6 +269,11 @@ CAUSES = (
         "Check its address, and whether this machine reaches it.",
     ),
     (
+        r"^ERROR: (\S+[:@]\S+): not found$",
+        "The registry has no image {}.",
+        "Check its name, or push it: nox -s docker_push -- REPOSITORY:TAG",
+    ),
+    (
         r"repository name \((\S+)\) must be lowercase",
         "The image's name {} has capital letters.",
         "Write it in lower case.",

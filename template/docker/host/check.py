@@ -13,8 +13,6 @@ import json
 import os
 import signal
 import sys
-import tarfile
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -22,8 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import behaviour
-import client
-import compose
 import engine
 import interrupts
 import platforms
@@ -89,14 +85,8 @@ def files(image: str, name: str, locked: dict[str, str], data: Iterable[str]) ->
     """
     pyproject = project_file.read()
     own = project_file.name(pyproject) if project_file.has_package(pyproject) else ""
-    with compose.removed(name), tempfile.TemporaryDirectory() as folder:
-        # It never runs; an image without a command needs one to be given.
-        made = docker("create", f"--label={compose.PROJECT}={name}", image, "none")
-        archive = Path(folder, "root.tar")
-        client.run(("docker", "export", f"--output={archive}", made.strip()))
-        with tarfile.open(archive) as opened:
-            root = root_files.Root(opened)
-            return [*root_files.findings(root, locked, own, data, Path("tests"))]
+    with root_files.exported(image, name) as root:
+        return [*root_files.findings(root, locked, own, data, Path("tests"))]
 
 
 def user(config: dict[str, Any]) -> Iterator[Finding]:

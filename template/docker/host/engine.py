@@ -32,6 +32,7 @@ from typing import Any
 import client
 import compose
 import image_settings
+import labels
 import pins
 import platforms
 import project_file
@@ -225,7 +226,18 @@ def build(stage: str, *options: str, tag: str = "", platform: str = "") -> None:
     ensure_lock()
     # A builder elsewhere keeps what it builds, where nothing asks for it.
     tags = ("--load", "--tag", f"{name()}:{tag or stage}")
-    run_build(stage, *tags, *options, platform=platform)
+    run_build(stage, *tags, *label_options(), *options, platform=platform)
+
+
+@functools.cache
+def label_options() -> list[str]:
+    """Return options that write into an image what it is, and what of; a project's own come later.
+
+    They change no layer.
+    """
+    image = os.environ.get("PYTHON_IMAGE") or pins.named_base_image()
+    found = labels.of(project_file.read(), pins.source_date(), image)
+    return [f"--label={name}={text}" for name, text in sorted(found.items())]
 
 
 def build_for_all(stage: str, *options: str) -> None:
@@ -416,7 +428,7 @@ def push_production(*arguments: str) -> None:
         push.Image(
             f"{name()}:{platforms.tag(PRODUCTION, platform)}",
             f"{target[0]}-{platforms.suffix(platform)}" if len(wanted) > 1 else target[0],
-            build_command(PRODUCTION, platform=platform),
+            build_command(PRODUCTION, *label_options(), platform=platform),
         )
         for platform in wanted
     ]

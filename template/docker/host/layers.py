@@ -14,7 +14,6 @@ import gzip
 import hashlib
 import importlib
 import json
-import os
 import subprocess
 import sys
 import tarfile
@@ -25,7 +24,7 @@ from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
-from session import SessionError, docker, ended_by_errors, read_json, write_text
+from session import SessionError, cache, docker, ended_by_errors, read_json, write_text
 
 # Bytes that are read at once, and those of a block of an archive.
 CHUNK, BLOCK = 1 << 20, 512
@@ -78,7 +77,7 @@ def _key(id: str, digests: list[str]) -> str:
 
 def recall(name: str) -> dict[str, Any]:
     """Return what is kept in the user's cache folder under ``name``, by digest."""
-    return read_json(_cache(name))
+    return read_json(cache(name))
 
 
 def keep(name: str, facts: dict[str, Any], most: int | None = None) -> None:
@@ -86,7 +85,7 @@ def keep(name: str, facts: dict[str, Any], most: int | None = None) -> None:
 
     What has a digest never changes, so a fact stays true. If it cannot be kept, a warning says so.
     """
-    path = _cache(name)
+    path = cache(name)
     # Read again, because another process may have added to it.
     kept = [*(recall(name) | facts).items()]
     try:
@@ -96,12 +95,6 @@ def keep(name: str, facts: dict[str, Any], most: int | None = None) -> None:
             f"{path} cannot be written: {error.strerror}. Every run measures again what is new.",
             file=sys.stderr,
         )
-
-
-def _cache(name: str) -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    # A user without a home, as in a container of a pipeline, leaves the "~".
-    return Path(home if os.path.isabs(home) else "build/cache", "seedpod", name)
 
 
 def measure(*names: str) -> list[Image]:

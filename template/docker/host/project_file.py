@@ -24,14 +24,14 @@ def read() -> dict[str, Any]:
         pyproject = tomllib.loads(content.decode())
     except (OSError, ValueError) as error:
         sys.exit(f"{FILE} cannot be read ({error}). Correct it.")
-    if not isinstance(_table(pyproject).get("name"), str):
+    if not isinstance(table(pyproject).get("name"), str):
         sys.exit(f'{FILE} has no name of the project. Add name = "…" to [project].')
     return pyproject
 
 
 def name(pyproject: dict[str, Any]) -> str:
     """Return the project's name, which its images and its service of compose have, too."""
-    return str(_table(pyproject)["name"])
+    return str(table(pyproject)["name"])
 
 
 def has_package(pyproject: dict[str, Any]) -> bool:
@@ -53,7 +53,7 @@ def lowest_python(pyproject: dict[str, Any]) -> str | None:
     # Poetry has it among its own dependencies, too.
     for key in ("tool", "poetry", "dependencies", "python"):
         node = node.get(key) if isinstance(node, dict) else None
-    text = _table(pyproject).get("requires-python", node)
+    text = table(pyproject).get("requires-python", node)
     found = LOWER_END.search(text) if isinstance(text, str) else None
     return found[1] if found else None
 
@@ -80,7 +80,7 @@ def reuse(environment: Path, version: str | None) -> bool | None:
     return False if found and version and found[1] != version else None
 
 
-def _table(pyproject: dict[str, Any]) -> dict[str, Any]:
+def table(pyproject: dict[str, Any]) -> dict[str, Any]:
     """Return the table that names the project: Poetry 1 had one of its own."""
     tables = (pyproject.get("project"), _poetry(pyproject))
     return next((table for table in tables if isinstance(table, dict)), {})

@@ -13,11 +13,17 @@ import posixpath
 import re
 import stat
 import tarfile
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+import client
+import compose
+from session import docker
 
 # Of what is installed, and not of what a package brings in a folder of its own.
 METADATA = re.compile(r"/opt/venv/lib/python3[\d.]*/site-packages/[^/]+\.dist-info/METADATA")
@@ -122,6 +128,22 @@ class Root:
     def _regular(self, entry: tarfile.TarInfo) -> tarfile.TarInfo:
         """Return what a hard link leads to."""
         return self.entries[posixpath.join("/", entry.linkname)] if entry.islnk() else entry
+
+
+@contextmanager
+def exported(image: str, project: str) -> Iterator[Root]:
+    """Give the root file system of an image; raises SessionError.
+
+    In: the name of a project of compose, to which the container belongs that is made. It is removed
+    in the end.
+    """
+    with compose.removed(project), tempfile.TemporaryDirectory() as folder:
+        # It never runs; an image without a command needs one to be given.
+        made = docker("create", f"--label={compose.PROJECT}={project}", image, "none")
+        archive = Path(folder, "root.tar")
+        client.run(("docker", "export", f"--output={archive}", made.strip()))
+        with tarfile.open(archive) as opened:
+            yield Root(opened)
 
 
 def normalise(name: str) -> str:

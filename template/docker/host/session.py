@@ -73,6 +73,13 @@ def reason(error: OSError) -> str:
     return f"{name} cannot be used ({error.strerror or error}). {remedy}"
 
 
+def cache(name: str) -> Path:
+    """Return the path of a file or folder that is kept for later runs, in the user's folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    # A user without a home, as in a container of a pipeline, leaves the "~".
+    return Path(home if os.path.isabs(home) else "build/cache", "seedpod", name)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a file; an empty one if the file is missing or damaged."""
     try:
