@@ -5,7 +5,9 @@ Both have them in the format of OSV: https://ossf.github.io/osv-schema/, whose p
 """
 
 import json
+import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,17 +70,28 @@ class Known:
 
     @property
     def names(self) -> list[str]:
-        """Return the name of the advisory and those that it has elsewhere."""
-        return [self.advisory["id"], *self.advisory.get("aliases", [])]
+        """Return the name of the advisory and those that it has elsewhere.
+
+        What a distribution calls its own way names the vulnerability as "upstream".
+        """
+        return [
+            self.advisory["id"],
+            *_names(self.advisory, "aliases"),
+            *_names(self.advisory, "upstream"),
+        ]
 
 
 def subjects(bill: Bill) -> Iterator[Subject]:
-    """Yield what is known by package URL; a system package is what its source package is."""
+    """Yield what is known by package URL; a system package is what its source package is.
+
+    A distribution that comes from elsewhere than the public index is nobody else's business, and
+    another one than a public one of its name.
+    """
     for reference, part in bill.parts.items():
         purl: PackageURL | None = part.purl
         if purl is None or not purl.version:
             continue
-        if purl.type in ECOSYSTEMS:
+        if purl.type in ECOSYSTEMS and not purl.qualifiers:
             yield Subject(reference, ECOSYSTEMS[purl.type], purl.name, purl.version)
         elif purl.type in ("apk", "deb"):
             known = purl.qualifiers if isinstance(purl.qualifiers, dict) else {}
@@ -95,14 +108,30 @@ def known(found: Iterable[Subject], place: str) -> list[Known]:
     In: a file or a folder with advisories, or the address of a service.
     """
     rules, asked = accepted(), list(dict.fromkeys(found))
-    pairs = _ask(asked, place) if "://" in place else _match(asked, _read(Path(place)))
+    pairs = _ask(asked, place) if "://" in place else _match(asked, Path(place))
     result = []
     for subject, advisory in pairs:
         if not advisory.get("withdrawn"):
-            names = [advisory["id"], *advisory.get("aliases", [])]
-            reason = next((rules[name] for name in names if name in rules), "")
+            reason = _reason(advisory, rules)
             result.append(Known(subject, advisory, _fixed(subject, advisory), reason))
     return sorted(result, key=lambda x: (x.subject.name, x.advisory["id"], x.subject.reference))
+
+
+def _reason(advisory: Mapping[str, Any], rules: Mapping[str, str]) -> str:
+    """Return why an advisory is accepted; empty if it is not.
+
+    One that is about several vulnerabilities is if all of them are.
+    """
+    names = [advisory["id"], *_names(advisory, "aliases")]
+    upstream = _names(advisory, "upstream")
+    if upstream and all(name in rules for name in upstream):
+        names += upstream
+    return next((rules[name] for name in names if name in rules), "")
+
+
+def _names(advisory: Mapping[str, Any], key: str) -> list[str]:
+    found = advisory.get(key) or []
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
 
 def accepted() -> dict[str, str]:
@@ -147,7 +176,8 @@ def add_to(bill: Bill, found: Iterable[Known]) -> None:
 
 
 def _ratings(advisory: Mapping[str, Any]) -> list[VulnerabilityRating]:
-    word = str((advisory.get("database_specific") or {}).get("severity", "")).lower()
+    specific = advisory.get("database_specific")
+    word = str(specific.get("severity", "")).lower() if isinstance(specific, dict) else ""
     word = {"moderate": "medium"}.get(word, word)
     if word not in {x.value for x in VulnerabilitySeverity}:
         return []
@@ -158,8 +188,9 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the advisories in a file of JSON, an archive of such files, or a folder."""
     try:
         if path.is_dir():
-            for file in sorted(path.rglob("*.json")):
-                yield from _parse(file.read_bytes(), file)
+            for file in sorted(path.rglob("*")):
+                if file.suffix in (".json", ".zip"):
+                    yield from _read(file)
         elif zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 for name in sorted(archive.namelist()):
@@ -167,14 +198,14 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
                         yield from _parse(archive.read(name), path / name)
         else:
             yield from _parse(path.read_bytes(), path)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise SessionError(f"{path} cannot be read ({error}). Fetch it again.") from error
 
 
 def _parse(content: bytes, path: Path) -> Iterator[dict[str, Any]]:
     try:
         document = json.loads(content)
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise SessionError(f"{path} is no JSON ({error}). Name files in OSV's format.") from error
     for advisory in document if isinstance(document, list) else [document]:
         if not _is_advisory(advisory):
@@ -186,26 +217,47 @@ def _is_advisory(value: Any) -> bool:
     """Tell whether a document has what is read of an advisory, in its form."""
     if not isinstance(value, dict) or not isinstance(value.get("id"), str):
         return False
-    affected, aliases = value.get("affected") or [], value.get("aliases") or []
-    return (
-        isinstance(affected, list)
-        and isinstance(aliases, list)
-        and all(isinstance(x, dict) for x in affected)
+    entries = _tables(value, "affected")
+    return entries is not None and all(
+        _tables(entry, "ranges") is not None
+        and isinstance(entry.get("versions") or [], list)
+        and all(_tables(part, "events") is not None for part in _tables(entry, "ranges") or [])
+        for entry in entries
     )
 
 
-def _match(
-    asked: Iterable[Subject], advisories: Iterable[dict[str, Any]]
-) -> Iterator[tuple[Subject, dict[str, Any]]]:
-    """Yield what is affected by which advisory."""
+def _tables(value: Mapping[str, Any], key: str) -> list[dict[str, Any]] | None:
+    """Return a list of tables, which may be absent; None if it is something else."""
+    found = value.get(key) or []
+    is_list = isinstance(found, list) and all(isinstance(x, dict) for x in found)
+    return found if is_list else None
+
+
+def _match(asked: Iterable[Subject], path: Path) -> Iterator[tuple[Subject, dict[str, Any]]]:
+    """Yield what is affected by which advisory, and say what no advisory is about."""
     by_name: dict[str, list[Subject]] = {}
     for subject in asked:
-        by_name.setdefault(subject.name.lower(), []).append(subject)
-    for advisory in advisories:
-        names = {str(_package(x).get("name", "")).lower() for x in advisory.get("affected") or []}
+        by_name.setdefault(_key(subject.name), []).append(subject)
+    seen = set()
+    for advisory in _read(path):
+        packages = [_package(x) for x in advisory.get("affected") or []]
+        seen |= {f"{x.get('ecosystem', '')}:" for x in packages} or {""}
+        names = {_key(str(x.get("name", ""))) for x in packages}
         for subject in (x for name in sorted(names) for x in by_name.get(name, [])):
             if any(_affects(entry, subject) for entry in _entries(advisory, subject)):
                 yield subject, advisory
+    if not seen:
+        raise SessionError(
+            f"{path} has no advisories. Name a file, an archive or a folder of them."
+        )
+    for ecosystem in sorted({subject.ecosystem for subject in asked}):
+        if not any(name.startswith(f"{ecosystem}:") for name in seen):
+            print(f"{path} has no advisory for {ecosystem}: what is from there was not looked up.")
+
+
+def _key(name: str) -> str:
+    """Return a name in which spellings of one package are the same (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _entries(advisory: Mapping[str, Any], subject: Subject) -> Iterator[dict[str, Any]]:
@@ -215,7 +267,7 @@ def _entries(advisory: Mapping[str, Any], subject: Subject) -> Iterator[dict[str
         ecosystem = str(package.get("ecosystem", ""))
         # Ubuntu:24.04:LTS is what Ubuntu:24.04 is.
         same = f"{ecosystem}:".startswith(f"{subject.ecosystem}:")
-        if same and str(package.get("name", "")).lower() == subject.name.lower():
+        if same and _key(str(package.get("name", ""))) == _key(subject.name):
             yield entry
 
 
@@ -242,9 +294,11 @@ def _within(events: Iterable[Mapping[str, Any]], subject: Subject) -> bool:
         # What cannot be compared is not called safe.
         return True
     for point, kind in sorted(points, key=lambda x: x[0]):
-        if kind == "introduced" and own >= point:
+        # Of Alpine's versions the library compares ">=" as texts.
+        # https://github.com/aboutcode-org/univers
+        if kind == "introduced" and not own < point:
             inside = True
-        elif (kind == "fixed" and own >= point) or (kind == "last_affected" and own > point):
+        elif (kind == "fixed" and not own < point) or (kind == "last_affected" and own > point):
             inside = False
     return inside
 
@@ -284,7 +338,7 @@ def _ask(asked: list[Subject], service: str) -> Iterator[tuple[Subject, dict[str
                         answer.raise_for_status()
                         details[name] = next(_parse(answer.content, Path(name)))
                     yield subject, details[name]
-    except (requests.RequestException, LookupError, TypeError, ValueError) as error:
+    except (requests.RequestException, AttributeError, LookupError, TypeError, ValueError) as error:
         raise SessionError(
             f"{service} does not say what is vulnerable ({error}). Name another service, or a file "
             "with advisories: --vulnerabilities FILE"

@@ -37,12 +37,12 @@ class Bill:
     needs: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     vulnerabilities: list[Vulnerability] = field(default_factory=list)
 
-    def add(self, kind: str, part: Component, needed_by: str = "") -> str:
+    def add(self, kind: str, part: Component, needed_by: str = "", reference: str = "") -> str:
         """Add a component, unless one with its reference is there; return the reference.
 
-        A component is referred to by its package URL, a file by its path.
+        By default it is the package URL, of a file its path.
         """
-        reference = str(part.purl or part.name)
+        reference = reference or str(part.purl or part.name)
         if reference not in self.parts:
             part.bom_ref.value = reference
             part.properties.add(Property(name=KIND, value=kind))

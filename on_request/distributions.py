@@ -11,25 +11,33 @@ import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from email.message import Message
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
+import labels
 from bill import Bill, licences, sha256
 from cyclonedx.model import Property
-from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType, Pedigree
 from packageurl import PackageURL
-from packaging.markers import Environment, default_environment
+from packaging.markers import (
+    Environment,
+    UndefinedComparison,
+    UndefinedEnvironmentName,
+    default_environment,
+)
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import Tag, parse_tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from root_files import Root, normalise
+from packaging.version import InvalidVersion
+from root_files import Root, canonical, normalise
 
 SITE = re.compile(r"/opt/venv/lib/python(?P<version>3\.\d+)/site-packages/")
 ELF = b"\x7fELF"
 # auditwheel adds a part of the file's hash to its name.
 LIBRARY = re.compile(r"(?P<name>lib.+?)(-[0-9a-f]{8,})?(?P<end>\.so(\.\d+)*)")
+METADATA = re.compile(r"\.dist-info/METADATA$|\.egg-info(/PKG-INFO)?$")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 CLASSIFIER = "License :: "
 LONGEST_NAME = 100
 # As os.uname() has what an engine calls amd64.
@@ -41,11 +49,22 @@ Files = list[dict[str, str]]
 class Distributions:
     """The distributions in the root file system of an image."""
 
-    def __init__(self, root: Root, lock: Mapping[str, Any], architecture: str) -> None:
-        """Take the files, the content of poetry.lock, and the architecture as engines call it."""
+    def __init__(
+        self, root: Root, lock: Mapping[str, Any], architecture: str, compiled: Iterable[str] = ()
+    ) -> None:
+        """Take the files, and what the project says of them.
+
+        That is the content of poetry.lock, the architecture as engines call it, and the names of
+        what is compiled although there may be a wheel.
+        """
         self._root = root
-        packages = lock.get("package", [])
-        self._locked: dict[str, dict[str, Any]] = {normalise(x["name"]): x for x in packages}
+        # There may be several versions, each with a marker of its own.
+        self._locked: dict[tuple[str, str], dict[str, Any]] = {
+            (normalise(x["name"]), x["version"]): x
+            for x in lock.get("package", [])
+            if isinstance(x, dict) and {"name", "version"} <= x.keys()
+        }
+        self._compiled = {normalise(name) for name in compiled}
         self._metadata = {
             name: _header(root.read(f"{folder}/METADATA"))
             for name, (_, folder) in root.distributions.items()
@@ -61,7 +80,8 @@ class Distributions:
         found = {}
         for name in sorted(self._metadata):
             part = self._component(name, is_own=name == normalise(own))
-            found[name] = bill.add("distribution", part)
+            reference = str(part.purl or f"{name}@{part.version}")
+            found[name] = bill.add("distribution", part, reference=reference)
         for name, reference in found.items():
             self._add_bundled(bill, name, reference)
             self._add_listed(bill, name, reference)
@@ -75,14 +95,17 @@ class Distributions:
 
     def _component(self, name: str, *, is_own: bool) -> Component:
         version, folder = self._root.distributions[name]
-        metadata, locked = self._metadata[name], self._locked.get(name, {})
+        metadata, locked = self._metadata[name], self._locked.get((name, version), {})
+        # What is in no index has no address of one, which others could take for theirs.
+        is_local = is_own or locked.get("source", {}).get("type") in ("directory", "file")
+        purl = PackageURL("pypi", name=name, version=version, qualifiers=_place(locked))
         part = Component(
             type=ComponentType.APPLICATION if is_own else ComponentType.LIBRARY,
-            name=str(metadata.get("Name", name)),
+            name=str(metadata.get("Name") or name or posixpath.basename(folder)),
             version=version,
             description=metadata.get("Summary"),
             licenses=licences(_licences(metadata)),
-            purl=PackageURL("pypi", name=name, version=version, qualifiers=_place(locked)),
+            purl=None if is_local or not name else purl,
         )
         file = self._artifact(name, locked.get("files", []))
         if file and file["file"].endswith(".whl"):
@@ -92,28 +115,40 @@ class Distributions:
             # What is installed was built from it, and is in no index.
             source = Component(name=file["file"], version=version)
             source.hashes.add(sha256(file["hash"].removeprefix("sha256:")))
-            source.bom_ref.value = f"{part.purl}#{file['file']}"
             part.pedigree = Pedigree(ancestors=[source])
         part.properties.add(Property(name="seedpod:path", value=folder))
         return part
 
     def _artifact(self, name: str, files: Files) -> dict[str, str] | None:
-        """Return the locked file that was installed: the wheel, or what it was built from."""
+        """Return the locked file that was installed: the wheel, or what it was built from.
+
+        None if that cannot be told.
+        """
+        version = self._root.distributions[name][0]
         path = f"{self._root.distributions[name][1]}/WHEEL"
         text = self._root.read(path) if path in self._root.entries else b""
         tags: set[Tag] = set()
         for tag in _header(text).get_all("Tag") or []:
             tags |= parse_tag(str(tag).strip())
-        source = None
+        wheels, sources = [], []
         for file in files:
             if not file.get("hash", "").startswith("sha256:"):
                 continue
             try:
-                if parse_wheel_filename(file["file"])[3] == tags:
+                parsed = parse_wheel_filename(file["file"])
+            except (InvalidWheelFilename, InvalidVersion):
+                sources.append(file)
+            else:
+                wheels.append((parsed, file))
+        if name not in self._compiled:
+            for (_, number, _, whole), file in wheels:
+                # A file's name may have more tags than what is in it.
+                if tags and tags <= whole and canonical(str(number)) == canonical(version):
                     return file
-            except InvalidWheelFilename:
-                source = file
-        return source
+        # A wheel of an index is never for "linux" alone.
+        is_compiled = any(tag.platform.startswith("linux_") for tag in tags)
+        is_source = is_compiled or name in self._compiled or not wheels
+        return sources[0] if sources and is_source else None
 
     def _add_bundled(self, bill: Bill, name: str, reference: str) -> None:
         """Add the shared libraries that a distribution has of others."""
@@ -131,17 +166,26 @@ class Distributions:
             bill.add("bundled library", part, reference)
 
     def _add_listed(self, bill: Bill, name: str, reference: str) -> None:
-        """Add what the bills of materials say that a wheel brings (PEP 770)."""
-        folder = f"{self._root.distributions[name][1]}/sboms/"
+        """Add what is in a distribution besides, as its files say: bills, packages within it."""
+        folder = f"{self._root.distributions[name][1]}/"
         for path in self._files[name]:
-            if not path.startswith(folder):
+            if path.startswith(f"{folder}sboms/"):
+                found = listed(self._root.read(path), path)
+            elif path.endswith("/package.json"):
+                found = _of_node(self._root.read(path))
+            elif METADATA.search(path) and not path.startswith(folder):
+                found = _of_python(self._root.read(path))
+            else:
                 continue
-            for part in _listed(self._root.read(path)):
+            for part in found:
+                purl = str(part.purl or "").partition("?")[0]
                 # A wheel's bill may describe the wheel itself.
-                if part.purl and str(part.purl).partition("?")[0] == reference.partition("?")[0]:
+                if purl and purl == reference.partition("?")[0]:
                     continue
                 part.properties.add(Property(name="seedpod:path", value=path))
-                bill.add("part of a wheel", part, reference)
+                # Each distribution has its own copy, and none stands for what is in the image.
+                own = f"{path}#{part.purl or f'{part.name}@{part.version}'}"
+                bill.add("part of a wheel", part, reference, own)
 
     def _needed(self) -> Iterator[tuple[str, str]]:
         """Yield pairs of distributions of which the first one requires the second."""
@@ -165,9 +209,10 @@ class Distributions:
                 requirement = Requirement(str(text))
             except InvalidRequirement:
                 continue
-            marker, environment = requirement.marker, {**self._environment, "extra": extra}
-            if marker is None or marker.evaluate(environment):
-                yield requirement
+            environment = {**self._environment, "extra": extra}
+            with suppress(UndefinedComparison, UndefinedEnvironmentName):
+                if requirement.marker is None or requirement.marker.evaluate(environment):
+                    yield requirement
 
     def _markers(self, architecture: str) -> Mapping[str, str]:
         """Return what markers of requirements ask for: of the image, not of this machine."""
@@ -190,10 +235,11 @@ class Distributions:
         folder = self._root.distributions[name][1]
         record = f"{folder}/RECORD"
         text = self._root.read(record).decode(errors="replace") if self._has(record) else ""
-        for row in csv.reader(io.StringIO(text)):
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(folder), *row[:1]))
-            if self._has(path):
-                yield path
+        with suppress(csv.Error):
+            for row in csv.reader(io.StringIO(text, newline="")):
+                path = posixpath.normpath(posixpath.join(posixpath.dirname(folder), *row[:1]))
+                if self._has(path):
+                    yield path
 
     def _has(self, path: str) -> bool:
         entry = self._root.entries.get(path)
@@ -219,42 +265,97 @@ def _licences(metadata: Message) -> Iterable[str]:
 
 
 def _place(locked: Mapping[str, Any]) -> dict[str, str]:
-    """Return qualifiers of a package URL for what comes from elsewhere than an index."""
+    """Return qualifiers of a package URL for what comes from elsewhere than the default index.
+
+    None of it logs in anywhere, or is a folder of this machine.
+    """
     source = locked.get("source", {})
-    parts = urlsplit(source.get("url", ""))
-    # A password in it is nobody's business.
-    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    place = labels.address(source.get("url", ""))
+    address, _, _ = place.partition("?")
     match source.get("type"):
-        case "git":
+        case "git" if address:
             return {"vcs_url": f"git+{address}@{source.get('resolved_reference', '')}"}
-        case "url":
+        case "url" if address:
             return {"download_url": address}
+        case "legacy" if address:
+            return {"repository_url": address}
     return {}
 
 
-def _listed(content: bytes) -> Iterator[Component]:
-    """Yield the components of a bill in CycloneDX's format; nothing of another one."""
+def listed(content: bytes, path: str) -> Iterator[Component]:
+    """Yield the components of a bill in CycloneDX's format, as far as they can be read.
+
+    What cannot be read is said: bills are other people's, and one may have anything.
+    """
     try:
         document = json.loads(content)
-        if document.get("bomFormat") != "CycloneDX":
-            return
-        bom = Bom.from_json(document)  # type: ignore[attr-defined]  # A decorator makes it.
-    except Exception:
-        return
-    for part in _flat(bom.components if bom else ()):
+        found = document["components"] if document["bomFormat"] == "CycloneDX" else []
+        yield from _parts(found)
+    except (LookupError, RecursionError, TypeError, ValueError):
+        print(f"{path} is no bill in CycloneDX's format: what it lists is not in this one.")
+
+
+def _parts(found: Iterable[Any]) -> Iterator[Component]:
+    for part in found:
+        if not isinstance(part, dict) or not isinstance(part.get("name"), str):
+            continue
+        version = part.get("version")
+        try:
+            kind = ComponentType(part.get("type"))
+        except ValueError:
+            kind = ComponentType.LIBRARY
         yield Component(
-            type=part.type,
-            group=part.group,
-            name=part.name,
-            version=part.version,
-            hashes=part.hashes,
-            licenses=part.licenses,
-            purl=part.purl,
-            cpe=part.cpe,
+            type=kind,
+            group=_text(part.get("group")),
+            name=part["name"],
+            version=_text(version),
+            hashes=[
+                sha256(str(x["content"]))
+                for x in part.get("hashes") or []
+                if x.get("alg") == "SHA-256" and SHA256.fullmatch(str(x.get("content")))
+            ],
+            licenses=licences(_licence_names(part.get("licenses") or [])),
+            purl=_purl(part.get("purl")),
         )
+        yield from _parts(part.get("components") or [])
 
 
-def _flat(parts: Iterable[Component]) -> Iterator[Component]:
-    for part in sorted(parts, key=lambda x: (x.name, x.version or "")):
-        yield part
-        yield from _flat(part.components)
+def _licence_names(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for choice in found:
+        licence = choice.get("license") or {}
+        name = choice.get("expression") or licence.get("id") or licence.get("name")
+        if isinstance(name, str):
+            yield name
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _purl(text: Any) -> PackageURL | None:
+    try:
+        return PackageURL.from_string(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _of_node(content: bytes) -> Iterator[Component]:
+    """Yield the package of Node.js that a file describes, as wheels with web pages have them."""
+    try:
+        found = json.loads(content)
+        group, _, name = found["name"].rpartition("/")
+        purl = PackageURL("npm", group or None, name, str(found["version"]))
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return
+    yield Component(name=found["name"], version=purl.version, purl=purl)
+
+
+def _of_python(content: bytes) -> Iterator[Component]:
+    """Yield a distribution that another one has in a folder of its own."""
+    metadata = _header(content)
+    name, version = (str(metadata.get(key) or "").strip() for key in ("Name", "Version"))
+    if name and version:
+        purl = PackageURL("pypi", name=normalise(name), version=version)
+        yield Component(
+            name=name, version=version, purl=purl, licenses=licences(_licences(metadata))
+        )

@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ REPOSITORY = re.compile(
     r"(?P<name>[^\s@]+?)(:(?P<tag>[\w.-]+))?(@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 NOT_FOUND, SECONDS = 404, 60
+# Bytes of a document; that of the largest image at hand has one million.
+MOST = 100_000_000
 # Where Docker's own registry is, and how Docker's settings call it.
 HUB, HUB_SERVER, HUB_LOGIN = "docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"
 
@@ -101,6 +103,7 @@ class Repository:
         host, _, path = name.partition("/")
         is_host = path and re.search(r"[.:]|^localhost$", host)
         server, path = (host, path) if is_host else (HUB, name if path else f"library/{name}")
+        self._login = f"docker login {'' if server == HUB else server}".strip()
         self._container = Container(f"{HUB_SERVER if server == HUB else server}/{path}")
         certificates = settings.certificates() or True
         self._registry = Plain(insecure=_is_insecure(server), certificates=certificates)
@@ -138,25 +141,42 @@ class Repository:
             self._list(digest, manifest, own, len(content))
         return own
 
-    def documents(self, digest: str) -> Iterator[tuple[str, str]]:
-        """Yield media type and text of each document attached to a manifest; SessionError."""
+    def documents(self, digest: str, kind: str) -> Iterator[str]:
+        """Yield the text of each document of a media type attached to a manifest; SessionError.
+
+        What others attached may be anything; what cannot be read is left out.
+        """
+        for entry in _tables(self._referrers(digest), "manifests"):
+            if entry.get("artifactType", kind) != kind:
+                continue
+            with suppress(MissingError):
+                manifest = _json(self._manifest(str(entry.get("digest"))))
+                for layer in _tables(manifest, "layers"):
+                    name, size = str(layer.get("digest")), layer.get("size")
+                    if layer.get("mediaType") != kind or not isinstance(size, int) or size > MOST:
+                        continue
+                    blob = self._ask("GET", f"blobs/{name}", {}).content
+                    if _digest(blob) == name:
+                        yield blob.decode(errors="replace")
+
+    def _referrers(self, digest: str) -> dict[str, Any]:
+        """Return the index of what is attached, of several pages one."""
+        found: list[dict[str, Any]] = []
+        place = f"referrers/{digest}"
         try:
-            listed = _json(self._ask("GET", f"referrers/{digest}", {"Accept": INDEX}))
+            while place:
+                answer = self._ask("GET", place, {"Accept": INDEX})
+                found += _tables(_json(answer), "manifests")
+                following = answer.links.get("next", {}).get("url", "")
+                place = following.partition(f"{self._container.api_prefix}/")[2]
         except MissingError:
-            listed = self._index(digest)
-        for entry in listed.get("manifests", []):
-            for layer in _json(self._manifest(entry["digest"])).get("layers", []):
-                blob = self._ask("GET", f"blobs/{layer['digest']}", {}).content
-                if _digest(blob) != layer["digest"]:
-                    raise SessionError(
-                        f"{self.name} has another document than {layer['digest']}. Attach it again."
-                    )
-                yield str(layer["mediaType"]), blob.decode(errors="replace")
+            return self._index(digest)
+        return {"manifests": found}
 
     def _list(self, subject: str, manifest: Mapping[str, Any], digest: str, size: int) -> None:
         """Add a document to the index with a tag, in which others stay."""
         index = self._index(subject)
-        kept = [x for x in index.get("manifests", []) if x["digest"] != digest]
+        kept = [x for x in _tables(index, "manifests") if x.get("digest") != digest]
         keys = ("artifactType", "annotations")
         entry = {"mediaType": MANIFEST, "digest": digest, "size": size}
         kept.append({**entry, **{key: manifest[key] for key in keys}})
@@ -214,22 +234,26 @@ class Repository:
         """Say what to do where the registry does not do what it is asked."""
         try:
             yield
-        except AuthenticationException as error:
+        # The library raises ValueError for what it does not expect, as a login that is missing.
+        except (requests.RequestException, AuthenticationException, ValueError) as error:
             raise SessionError(
-                f"{self.name} cannot be written without another login ({error}). Log in as a user "
-                f"who may push there: docker login {self.name.partition('/')[0]}"
-            ) from error
-        # The library raises ValueError for what it does not expect.
-        except (requests.RequestException, ValueError) as error:
-            raise SessionError(
-                f"The registry of {self.name} refused a document ({error}). Correct that, or log "
-                f"in as a user who may push there: docker login {self.name.partition('/')[0]}"
+                f"The registry of {self.name} does not do what it is asked ({error}). Correct "
+                f"that, or log in as a user who may do it: {self._login}"
             ) from error
 
 
 def _json(answer: requests.Response) -> dict[str, Any]:
-    content = answer.json()
+    """Return the object that a registry answers; an empty one for anything else."""
+    try:
+        content = answer.json()
+    except (RecursionError, ValueError):
+        return {}
     return content if isinstance(content, dict) else {}
+
+
+def _tables(value: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    found = value.get(key)
+    return [x for x in found if isinstance(x, dict)] if isinstance(found, list) else []
 
 
 def _digest(content: bytes) -> str:

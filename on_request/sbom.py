@@ -10,7 +10,7 @@ import io
 import json
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ from cyclonedx.model.component import Component, ComponentType
 from distributions import Distributions
 from figures import print_table
 from packageurl import PackageURL
-from registry import INDEXES, REPOSITORY, Document, Repository
+from registry import REPOSITORY, Document, Repository
 from root_files import exported
 from session import SessionError, ended_by_errors, read_text, write_text
 
@@ -40,6 +40,8 @@ import template
 
 BUILD = Path("build")
 CYCLONEDX, SIGNED = "application/vnd.cyclonedx+json", "application/vnd.dsse.envelope.v1+json"
+# https://docs.docker.com/build/metadata/attestations/attestation-storage/
+STATEMENT = "vnd.docker.reference.type"
 # What the application's own layers come after, in every image that the Dockerfile makes.
 ENVIRONMENT = "COPY /environment/ /"
 
@@ -77,18 +79,16 @@ def pushed(name: str) -> Iterator[Image]:
     tools = ("docker", "buildx", "imagetools", "inspect", "--raw")
     text = client.output([*tools, name])
     document, repository = json.loads(text), found["name"]
-    if document.get("mediaType") not in INDEXES:
+    if "manifests" not in document:
         digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
         yield Image(f"{repository}@{digest}", "", repository, digest)
         return
-    # Statements that Docker adds about an image are for no platform.
-    entries = [
-        entry
-        for entry in document["manifests"]
-        if entry.get("platform", {}).get("architecture", "unknown") != "unknown"
-    ]
+    # Docker's own statements about an image are in an index, too.
+    entries = [x for x in document["manifests"] if STATEMENT not in (x.get("annotations") or {})]
+    if not entries:
+        raise SessionError(f"{name} is an index without images. Push one: nox -s docker_push")
     for entry in entries:
-        place = entry["platform"]
+        place = entry.get("platform") or {}
         platform = "/".join(filter(None, map(place.get, ("os", "architecture", "variant"))))
         suffix = f"-{platforms.suffix(platform)}" if len(entries) > 1 else ""
         yield Image(f"{repository}@{entry['digest']}", suffix, repository, entry["digest"])
@@ -101,34 +101,41 @@ def described(image: Image) -> tuple[Bill, dict[str, Any]]:
     content = reproducible.read(image.name)
     configuration, pyproject = content.configuration, project_file.read()
     own = project_file.name(pyproject) if project_file.has_package(pyproject) else ""
-    lock = Path("poetry.lock")
-    locked = tomllib.loads(read_text(lock)) if lock.exists() else {}
+    wheels = project_file.setting("wheels")
+    compiled = wheels.get("no-binary", []) if isinstance(wheels, dict) else []
     bill = Bill()
     with exported(image.name, engine.own_name("sbom")) as root:
-        found = Distributions(root, locked, configuration.get("architecture", ""))
+        architecture = configuration.get("architecture", "")
+        found = Distributions(root, _locked(), architecture, compiled)
         references = found.add_to(bill, own)
         system.add_to(bill, root)
-        application = next((x for n, x in references.items() if n == own), "")
-        recorded = {path: name for name in references for path in found.files_of(name)}
+        recorded = {path: x for name, x in references.items() for path in found.files_of(name)}
+        files = dict(root.files())
         for path, digest in _own_files(content):
-            entry = root.entries.get(path)
             # A later step may have removed or replaced it.
-            if entry is None or root.hash(path, "sha256").hex() != digest:
-                continue
-            if path in recorded and recorded[path] != own:
-                continue
-            part = Component(type=ComponentType.FILE, name=path, hashes=[sha256(digest)])
-            bill.add("own file", part, application if path in recorded else "")
+            if path in files and root.hash(path, "sha256").hex() == digest:
+                part = Component(type=ComponentType.FILE, name=path, hashes=[sha256(digest)])
+                bill.add("own file", part, recorded.get(path, ""))
     return bill, configuration
+
+
+def _locked() -> dict[str, Any]:
+    """Return the content of poetry.lock, empty without it; raises SessionError."""
+    lock = Path("poetry.lock")
+    try:
+        return tomllib.loads(read_text(lock)) if lock.exists() else {}
+    except ValueError as error:
+        raise SessionError(f"{lock} cannot be read ({error}). Restore it from Git.") from error
 
 
 def _own_files(content: reproducible.Content) -> Iterator[tuple[str, str]]:
     """Yield paths and digests of files in the layers after that of the environment."""
     made = [x for x in content.configuration.get("history") or [] if not x.get("empty_layer")]
     steps = [str(x.get("created_by", "")) for x in made]
-    after = max(
-        (n for n, x in enumerate(steps, 1) if x.startswith(ENVIRONMENT)), default=len(steps)
-    )
+    after = max((n for n, x in enumerate(steps, 1) if x.startswith(ENVIRONMENT)), default=0)
+    if not after:
+        print("The image is not of this Dockerfile: files of the project are not listed.")
+        return
     for layer in content.digests[after:]:
         for entry in content.layers[layer]:
             if entry.content and not Path(entry.name).name.startswith(".wh."):
@@ -228,36 +235,42 @@ def verify(options: argparse.Namespace) -> None:
     if not options.key:
         raise SessionError("--verify needs the public key of who signed. Add --key FILE")
     if Path(options.verify).is_file():
-        pairs = [(options.verify, read_text(Path(options.verify)), "")]
-    else:
-        pairs = [
-            (image.name, text, image.digest)
-            for image in pushed(options.verify)
-            for kind, text in Repository(image.repository).documents(image.digest)
-            if kind == SIGNED
-        ]
-    if not pairs:
-        raise SessionError(f"{options.verify} has no signed document. Attach them with --key.")
-    good = []
-    for name, text, digest in pairs:
+        stated = statements.verified(read_text(Path(options.verify)), options.key)
+        print(_said(stated, options.key))
+        return
+    # Each image of an index is somebody's to run.
+    said = []
+    for image in pushed(options.verify):
+        documents = Repository(image.repository).documents(image.digest, SIGNED)
+        good = [*_signed(image, documents, options.key)]
+        if not good:
+            raise SessionError(
+                f"{image.name} has nothing that is signed with {options.key}. Do not trust it, or "
+                "name the right key."
+            )
+        said += good
+    print(*said, sep="\n")
+
+
+def _signed(image: Image, documents: Iterable[str], key: Path) -> Iterator[str]:
+    """Yield what is stated about an image with a key; raises SessionError for another image's."""
+    for text in documents:
         try:
-            statement = statements.verified(text, options.key)
-        except statements.OtherKeyError:
-            # Others may sign, too, and keys are replaced.
+            statement = statements.verified(text, key)
+        except SessionError:
+            # Others may sign, too, and keys are replaced; what they attach may be anything.
             continue
         about = statements.subject(statement)
-        if digest and not about.endswith(f"@{digest}"):
+        if not about.endswith(f"@{image.digest}"):
             raise SessionError(
-                f"A signed document of {name} is about {about}. Do not trust it: it was attached "
-                "to another image."
+                f"A signed document of {image.name} is about {about}. Do not trust it: it was "
+                "attached to another image."
             )
-        good.append(f"{about}: {statement['predicateType']} is signed with {options.key}")
-    if not good:
-        raise SessionError(
-            f"{options.verify} has nothing that is signed with {options.key}. Do not trust it, or "
-            "name the right key."
-        )
-    print(*good, sep="\n")
+        yield _said(statement, key)
+
+
+def _said(statement: dict[str, Any], key: Path) -> str:
+    return f"{statements.subject(statement)}: {statement['predicateType']} is signed with {key}"
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:

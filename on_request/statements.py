@@ -29,6 +29,7 @@ from session import SessionError, git, read_text
 STATEMENT = "https://in-toto.io/Statement/v1"
 PROVENANCE, BILL = "https://slsa.dev/provenance/v1", "https://cyclonedx.org/bom"
 PAYLOAD = "application/vnd.in-toto+json"
+BUILDER = "urn:seedpod:docker_prod"
 BUILD_TYPE = "https://docs.docker.com/build/concepts/dockerfile"
 # What the password of a key that has one is read from.
 PASSWORD = "SEEDPOD_KEY_PASSWORD"
@@ -64,14 +65,14 @@ def provenance(configuration: Mapping[str, Any]) -> dict[str, Any]:
             "The image names no commit that it was built from. Commit everything, and build and "
             "push it again."
         )
-    source = own.get("source", "")
-    sources = [{"uri": f"git+{source}" if source else "git", "digest": {"gitCommit": commit}}]
+    place = {"uri": f"git+{own['source']}"} if own.get("source") else {}
+    sources: list[dict[str, Any]] = [{**place, "digest": {"gitCommit": commit}}]
     for name in LOCKS:
         content = _committed(commit, name)
         if content is not None:
             digest = hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
             sources.append({"name": name, "digest": {"sha256": digest}})
-    if base := own.get("base.digest"):
+    if (base := own.get("base.digest")) and own.get("base.name"):
         algorithm, _, value = base.partition(":")
         sources.append({"uri": f"docker-image://{own['base.name']}", "digest": {algorithm: value}})
     platform = "/".join(filter(None, map(configuration.get, ("os", "architecture", "variant"))))
@@ -81,7 +82,8 @@ def provenance(configuration: Mapping[str, Any]) -> dict[str, Any]:
             "externalParameters": {"target": "production", "platform": platform},
             "resolvedDependencies": sources,
         },
-        "runDetails": {"builder": {"id": _builder()}},
+        # Not the machine or the pipeline: this may run elsewhere than the build did.
+        "runDetails": {"builder": {"id": BUILDER}},
     }
 
 
@@ -138,11 +140,20 @@ def verified(text: str, key: Path) -> dict[str, Any]:
         if envelope.payload_type != PAYLOAD:
             raise ValueError(envelope.payload_type)
         content: dict[str, Any] = json.loads(envelope.payload)
+        if content["_type"] != STATEMENT or not isinstance(content["predicateType"], str):
+            raise ValueError(content["_type"])
     except VerificationError as error:
         raise OtherKeyError(
             f"The document is not signed with {key}. Do not trust it, or name the right key."
         ) from error
-    except (AttributeError, FormatError, LookupError, TypeError, ValueError) as error:
+    except (
+        AttributeError,
+        FormatError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise SessionError(
             "The document is no signed statement. Name one that nox -s docker_sbom wrote with "
             "--key, like build/sbom.dsse.json."
@@ -159,13 +170,3 @@ def _committed(commit: str, name: str) -> str | None:
             f"The image was built from commit {commit}, which is not here. Fetch it with Git."
         ) from error
     return git("show", f"{commit}:./{name}") if git("ls-tree", commit, "--", name) else None
-
-
-def _builder() -> str:
-    """Return an address of who built: the run of a pipeline, where there is one."""
-    name, run = os.environ.get("GITHUB_REPOSITORY"), os.environ.get("GITHUB_RUN_ID")
-    if name and run:
-        return (
-            f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{name}/actions/runs/{run}"
-        )
-    return os.environ.get("CI_JOB_URL") or "urn:seedpod:workstation"

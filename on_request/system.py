@@ -153,8 +153,9 @@ def _dpkg(root: Root, path: str) -> Iterator[Package]:
     for stanza in _read(root, path).strip().split("\n\n"):
         found = re.findall(r"^(\S+): (.*(?:\n .*)*)", stanza, flags=re.MULTILINE)
         fields: dict[str, str] = dict(found)
-        # A stanza of status.d is of what is there.
-        if "Package" in fields and fields.get("Status", "installed").endswith("installed"):
+        # A stanza of status.d is of what is there. What is not configured has its files, too.
+        state = fields.get("Status", "installed").rpartition(" ")[2]
+        if "Package" in fields and state not in ("not-installed", "config-files"):
             source, _, rest = fields.get("Source", fields["Package"]).partition(" ")
             needs = f"{fields.get('Pre-Depends', '')}, {fields.get('Depends', '')}"
             yield Package(

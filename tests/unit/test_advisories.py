@@ -19,6 +19,7 @@ from session import SessionError
 WEB = Subject("pkg:pypi/web@1.5", "PyPI", "web", "1.5")
 LIBC = Subject("pkg:deb/debian/libc6@2.41-1", "Debian:13", "glibc", "2.41-1")
 MUSL = Subject("pkg:apk/alpine/musl@1.2.5-r1", "Alpine:v3.23", "musl", "1.2.5-r1")
+MUSL9 = Subject("pkg:apk/alpine/musl@1.2.9-r9", "Alpine:v3.23", "musl", "1.2.9-r9")
 CRATE = Subject("pkg:cargo/memchr@2.7.4", "crates.io", "memchr", "2.7.4")
 
 
@@ -74,6 +75,9 @@ def found(subject: Subject, *written: dict[str, Any]) -> list[tuple[str, str]]:
         (LIBC, [{"introduced": "0"}, {"fixed": "1:2.0-1"}], "1:2.0-1"),
         (MUSL, [{"introduced": "0"}, {"fixed": "1.2.5-r10"}], "1.2.5-r10"),
         (MUSL, [{"introduced": "0"}, {"fixed": "1.2.5-r1"}], None),
+        (MUSL9, [{"introduced": "0"}, {"fixed": "1.2.9-r10"}], "1.2.9-r10"),
+        (MUSL9, [{"introduced": "1.2.9-r9"}, {"fixed": "1.2.10-r0"}], "1.2.10-r0"),
+        (MUSL9, [{"introduced": "1.2.9-r10"}], None),
         (CRATE, [{"introduced": "0.0.0-0"}, {"fixed": "2.10.0"}], "2.10.0"),
         # What cannot be compared is not called safe.
         (WEB, [{"introduced": "0"}, {"fixed": "no version"}], ""),
@@ -106,6 +110,23 @@ def test_names_differ_in_case_and_a_release_has_more_words() -> None:
     assert found(ubuntu, advisory(long, every)) == [("X-1", "")]
 
 
+def test_spellings_of_one_name_are_the_same() -> None:
+    dotted = Subject("", "PyPI", "Oslo.Middle_ware", "")
+    plain = Subject("x", "PyPI", "oslo-middle-ware", "1.0")
+    assert found(plain, advisory(dotted, {"introduced": "0"})) == [("X-1", "")]
+
+
+def test_what_no_advisory_is_about_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    found(WEB, advisory(LIBC, {"introduced": "0"}))
+    assert "has no advisory for PyPI" in capsys.readouterr().out
+
+
+def test_a_folder_without_advisories_is_no_all_clear(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    with pytest.raises(SessionError, match="has no advisories"):
+        advisories.known([WEB], "empty")
+
+
 def test_archives_and_folders_are_read(folder: Path) -> None:
     one, other = (
         advisory(WEB, {"introduced": "0"}, id=name, aliases=[f"CVE-{name}"]) for name in "AB"
@@ -117,10 +138,24 @@ def test_archives_and_folders_are_read(folder: Path) -> None:
     (folder / "all/B.json").write_text(json.dumps(other), encoding="utf-8")
     assert [x.names for x in advisories.known([WEB], "all.zip")] == [["A", "CVE-A"]]
     assert [x.names for x in advisories.known([WEB], "all")] == [["B", "CVE-B"]]
+    Path("all.zip").rename("all/all.zip")
+    assert [x.names[0] for x in advisories.known([WEB], "all")] == ["A", "B"]
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "1", "[1]", '{"id": 1}', '{"id": "x", "affected": [1]}']
+    "content",
+    [
+        "",
+        "{",
+        "1",
+        "[1]",
+        '{"id": 1}',
+        '{"id": "x", "affected": [1]}',
+        '{"id": "x", "affected": [{"ranges": ["x"]}]}',
+        '{"id": "x", "affected": [{"ranges": [{"events": ["x"]}]}]}',
+        '{"id": "x", "affected": [{"versions": 5}]}',
+        "[" * 100_000,
+    ],
 )
 def test_what_is_no_advisory_is_refused(content: str) -> None:
     Path("advisories.json").write_text(content, encoding="utf-8")
@@ -144,6 +179,18 @@ def test_one_is_accepted_with_a_reason_by_any_of_its_names(name: str) -> None:
         json.dumps(advisory(WEB, {"introduced": "0"}, aliases=["CVE-1"])), encoding="utf-8"
     )
     [item] = advisories.known([WEB], "a.json")
+    assert item.reason == "never called"
+
+
+def test_what_a_distribution_calls_its_own_way_is_accepted_by_all_that_it_is_about() -> None:
+    about = {"id": "DSA-1", "upstream": ["CVE-1", "CVE-2"]}
+    content = json.dumps(advisory(LIBC, {"introduced": "0"}, **about))
+    Path("a.json").write_text(content, encoding="utf-8")
+    accept("CVE-1")
+    [item] = advisories.known([LIBC], "a.json")
+    assert (item.reason, item.names) == ("", ["DSA-1", "CVE-1", "CVE-2"])
+    accept("CVE-1", "never called'\nCVE-2 = 'neither")
+    [item] = advisories.known([LIBC], "a.json")
     assert item.reason == "never called"
 
 
@@ -223,3 +270,22 @@ def test_a_service_that_does_not_answer_as_osv_does_is_named(service: str) -> No
     for address in ("http://127.0.0.1:1", f"{service}/other"):
         with pytest.raises(SessionError, match="--vulnerabilities FILE"):
             advisories.known([WEB], address)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"aliases": None}, {"aliases": [1]}, {"database_specific": "x"}, {"upstream": 1}]
+)
+def test_odd_fields_of_an_advisory_are_no_error(fields: dict[str, Any]) -> None:
+    assert found(WEB, advisory(WEB, {"introduced": "0"}, **fields)) == [("X-1", "")]
+    bill = Bill()
+    advisories.add_to(bill, advisories.known([WEB], "advisories.json"))
+    assert len(bill.vulnerabilities) == 1
+
+
+def test_a_private_package_is_not_looked_up() -> None:
+    bill = Bill()
+    for qualifiers in ({}, {"repository_url": "https://index.example/simple"}):
+        name = f"shop{len(qualifiers)}"
+        purl = PackageURL("pypi", name=name, version="1", qualifiers=qualifiers)
+        bill.add("distribution", Component(name=name, version="1", purl=purl))
+    assert [x.name for x in advisories.subjects(bill)] == ["shop0"]

@@ -39,9 +39,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(date: str = "", base: str = "python:3.13-slim") -> dict[str, str]:
-    """Return the labels of the project here, without their prefix."""
+    """Return the labels of the project here that are not empty, without their prefix."""
     result = labels.of(project_file.read(), date, base)
-    return {name.removeprefix(PREFIX): text for name, text in result.items()}
+    return {name.removeprefix(PREFIX): text for name, text in result.items() if text}
 
 
 def test_an_image_says_what_it_is_and_its_base() -> None:
@@ -86,6 +86,7 @@ def test_the_commit_is_named_if_the_files_are_those_of_the_commit() -> None:
         ("../shop", ""),
         ("C:\\git\\shop", ""),
         ("file:///srv/git/shop", ""),
+        ("https://[::1/shop", ""),
     ],
 )
 def test_an_address_has_neither_a_login_nor_a_folder_of_this_machine(
@@ -98,6 +99,30 @@ def test_an_address_has_neither_a_login_nor_a_folder_of_this_machine(
 def test_what_is_no_text_is_no_label(text: str) -> None:
     Path("pyproject.toml").write_text(text or "[tool.poetry]\nname = 'x'\n", encoding="utf-8")
     assert found() == {"title": "x", "base.name": "python:3.13-slim"}
+
+
+def test_what_is_not_known_is_empty_since_a_base_image_may_have_it() -> None:
+    result = labels.of({"project": {"name": "x"}}, "", "python:3.13-slim")
+    empty = {name.removeprefix(PREFIX) for name, text in result.items() if not text}
+    assert empty == {
+        *("base.digest", "created", "description", "documentation", "licenses", "revision"),
+        *("source", "url", "version"),
+    }
+
+
+def test_path_dependencies_beside_the_folder_belong_to_the_commit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "shop").mkdir()
+    Path("pyproject.toml").rename("shop/pyproject.toml")
+    git("init", "--quiet")
+    git("add", "--all")
+    git("commit", "--quiet", "--message=x")
+    Path("library.py").write_text("", encoding="utf-8")
+    monkeypatch.chdir(folder / "shop")
+    assert "revision" in found()
+    monkeypatch.setenv("LOCAL_CONTEXT", "/elsewhere")
+    assert "revision" not in found()
 
 
 def test_what_the_project_says_itself_counts() -> None:

@@ -120,7 +120,39 @@ def test_a_commit_that_is_not_there_is_named(project: Path, source: Path, name: 
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"x": 1}', "{"])
-def test_a_damaged_cache_is_made_anew(project: Path, tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("pattern", ["commits.json", "programs/*"])
+def test_a_damaged_cache_is_made_anew(
+    project: Path, tmp_path: Path, content: str, pattern: str
+) -> None:
     assert fetched(project) == "one"
-    (tmp_path / "cache/seedpod/commits.json").write_text(content, encoding="utf-8")
+    [file] = (tmp_path / "cache/seedpod").glob(pattern)
+    file.write_text(content, encoding="utf-8")
     assert fetched(project) == "one"
+
+
+def test_an_archive_that_was_cut_or_changed_is_fetched_anew(project: Path, tmp_path: Path) -> None:
+    assert fetched(project) == "one"
+    [file] = (tmp_path / "cache/seedpod/programs").iterdir()
+    whole = file.read_bytes()
+    middle = whole.index(b"program.py") + len(b"program.py")
+    for content in (whole[: len(whole) // 2], whole[:middle] + b"\xff" + whole[middle + 1 :]):
+        file.write_bytes(content)
+        assert fetched(project) == "one"
+    assert [*file.parent.iterdir()] == [file]
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    done = run(project)
+    assert done.returncode == 0, done.stderr
+    assert "Each run fetches anew" in done.stdout
+    assert (project / "programs/program.py").read_text(encoding="utf-8") == "one"
+
+
+def test_what_an_older_version_left_is_removed(project: Path) -> None:
+    (project / "programs").mkdir()
+    (project / "programs/old.py").write_text("", encoding="utf-8")
+    assert fetched(project) == "one"
+    assert not (project / "programs/old.py").exists()

@@ -12,7 +12,8 @@ import secrets
 import shutil
 import sys
 import tempfile
-from contextlib import suppress
+import zipfile
+import zlib
 from pathlib import Path
 
 import layers
@@ -25,46 +26,71 @@ COMMITS = "commits.json"
 MOST_COMMITS = 100
 
 
-def programs() -> Path:
-    """Return the folder in the user's cache that has the programs; raises SessionError."""
+def fetch(folder: Path) -> None:
+    """Write the programs into a folder, in place of what it has; raises SessionError."""
     source, commit = template.source(), template.answer("_commit")
+    shutil.rmtree(folder, ignore_errors=True)
     known = layers.recall(COMMITS).get(f"{source} {commit}")
-    if isinstance(known, str) and _folder(known).is_dir():
-        return _folder(known)
-    given = os.environ.get("SEEDPOD_SOURCE")
+    if isinstance(known, str) and _unpacked(_kept(known), folder):
+        return
     with tempfile.TemporaryDirectory() as clone:
-        try:
-            git("clone", "--quiet", "--no-checkout", "--", given or source, clone)
-        except SessionError as error:
-            raise SessionError(
-                f"This session needs programs of the template's commit {commit}, and {error} "
-                "Or run the session where the template can be reached and copy "
-                f"{cache('')} from there, or name a clone of the template in SEEDPOD_SOURCE."
-            ) from error
-        try:
-            hash = git("rev-parse", "--verify", f"{commit}^{{commit}}", folder=clone).strip()
-            git("checkout", "--quiet", hash, "--", PROGRAMS, folder=clone)
-        except SessionError as error:
-            raise SessionError(
-                f"{given or source} has no commit {commit} with the programs of this session. Name "
-                "a clone that has it in SEEDPOD_SOURCE, or update: nox -s template_update"
-            ) from error
-        folder = _folder(hash)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = folder.with_name(f".{folder.name}-{secrets.token_hex(8)}")
-        shutil.copytree(Path(clone, PROGRAMS), partial)
+        hash = _clone(os.environ.get("SEEDPOD_SOURCE") or source, commit, clone)
+        shutil.copytree(Path(clone, PROGRAMS), folder)
     try:
-        # Another process may have been faster: both have the same.
-        with suppress(OSError):
-            partial.replace(folder)
+        _keep(folder, _kept(hash))
+    except OSError as error:
+        print(f"{error.filename} cannot be written: {error.strerror}. Each run fetches anew.")
+        return
+    layers.keep(COMMITS, {f"{source} {commit}": hash}, MOST_COMMITS)
+
+
+def _clone(source: str, commit: str, folder: str) -> str:
+    """Get the programs of a commit into a folder; return the commit's hash."""
+    try:
+        git("clone", "--quiet", "--no-checkout", "--", source, folder)
+    except SessionError as error:
+        raise SessionError(
+            f"This session needs programs of the template's commit {commit}, and {error} Or run it "
+            f"where the template can be reached, and copy {cache('')} from there, or name a clone "
+            "of the template in SEEDPOD_SOURCE."
+        ) from error
+    try:
+        hash = git("rev-parse", "--verify", f"{commit}^{{commit}}", folder=folder).strip()
+        git("checkout", "--quiet", hash, "--", PROGRAMS, folder=folder)
+    except SessionError as error:
+        raise SessionError(
+            f"{source} has no commit {commit} with the programs of this session. Name a clone that "
+            "has it in SEEDPOD_SOURCE, or update: nox -s template_update"
+        ) from error
+    return hash
+
+
+def _kept(hash: str) -> Path:
+    return cache(f"programs/{hash}.zip")
+
+
+def _keep(folder: Path, file: Path) -> None:
+    """Write a folder into an archive, whole or not at all; raises OSError."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}-{secrets.token_hex(8)}")
+    try:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(folder.rglob("*")):
+                archive.write(path, path.relative_to(folder))
+        partial.replace(file)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    layers.keep(COMMITS, {f"{source} {commit}": folder.name}, MOST_COMMITS)
-    return folder
+        partial.unlink(missing_ok=True)
 
 
-def _folder(hash: str) -> Path:
-    return cache(f"programs/{hash}")
+def _unpacked(file: Path, folder: Path) -> bool:
+    """Unpack an archive into a folder; tell whether it was there, and not damaged."""
+    try:
+        with tempfile.TemporaryDirectory() as whole, zipfile.ZipFile(file) as archive:
+            archive.extractall(whole)
+            shutil.copytree(whole, folder)
+    except (OSError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return False
+    return True
 
 
 def main() -> None:
@@ -72,7 +98,7 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit("Usage: python docker/host/on_request.py FOLDER")
     with ended_by_errors():
-        shutil.copytree(programs(), sys.argv[1], dirs_exist_ok=True)
+        fetch(Path(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 https://github.com/opencontainers/image-spec/blob/main/annotations.md#pre-defined-annotation-keys
 """
 
+import os
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -36,12 +38,15 @@ def of(pyproject: dict[str, Any], date: str, base_image: str) -> dict[str, str]:
         **_links(project.get("urls")),
         **_commit(date),
     }
-    own = project_file.setting("image").get("labels", {})
+    image = project_file.setting("image")
+    own = image.get("labels", {}) if isinstance(image, dict) else {}
+    # An image inherits the labels of its base image: what is not known here is empty.
+    texts = {key: text if isinstance(text, str) else "" for key, text in found.items()}
     return {
         f"{PREFIX}{key}": " ".join(text.split())
-        for key, text in found.items()
+        for key, text in texts.items()
         # What the project itself says in [tool.seedpod.image] counts.
-        if isinstance(text, str) and text.strip() and f"{PREFIX}{key}" not in own
+        if f"{PREFIX}{key}" not in own
     }
 
 
@@ -51,7 +56,10 @@ def address(remote: str) -> str:
         short = SHORT_ADDRESS.fullmatch(remote)
         # A folder of this machine is nobody else's business.
         return f"https://{short['host']}/{short['path']}" if short else ""
-    parts = urlsplit(remote)
+    try:
+        parts = urlsplit(remote)
+    except ValueError:
+        return ""
     if not parts.hostname or parts.scheme == "file":
         return ""
     is_web = parts.scheme in ("http", "https")
@@ -61,21 +69,21 @@ def address(remote: str) -> str:
 
 def _links(urls: Any) -> dict[str, Any]:
     links = urls.items() if isinstance(urls, dict) else ()
-    return {LINKS[key.lower()]: link for key, link in links if key.lower() in LINKS}
+    found = {LINKS[key.lower()]: link for key, link in links if key.lower() in LINKS}
+    return dict.fromkeys(LINKS.values()) | found
 
 
 def _commit(date: str) -> dict[str, str]:
-    """Return the labels that name the commit and its date; none where files differ from it."""
-    try:
-        if git("status", "--porcelain", "--", ".").strip():
-            return {}
-        found = {"revision": git("rev-parse", "--verify", "HEAD").strip()}
+    """Return the labels that name the commit and its date; empty where files differ from it."""
+    found = dict.fromkeys(("created", "revision", "source"), "")
+    # No repository, no commit yet, no Git; no remote; a date that no calendar has.
+    with suppress(SessionError, OverflowError, ValueError, OSError):
+        # Path dependencies may be anywhere in the repository.
+        place = ":/" if os.environ.get("LOCAL_CONTEXT") else "."
+        if git("status", "--porcelain", "--", place).strip():
+            return found
+        found["revision"] = git("rev-parse", "--verify", "HEAD").strip()
         if date:
             found["created"] = datetime.fromtimestamp(int(date), UTC).isoformat()
-    except (SessionError, OverflowError, ValueError, OSError):
-        # No repository, no commit yet, no Git; a date that no calendar has.
-        return {}
-    try:
-        return found | {"source": address(git("remote", "get-url", "origin").strip())}
-    except SessionError:
-        return found
+        found["source"] = address(git("remote", "get-url", "origin").strip())
+    return found
