@@ -164,7 +164,7 @@ def template_update(session: nox.Session) -> None:
     """Take over the latest template and test the result (-- OPTIONS of copier update)."""
     state = subprocess.run(["git", "status", "--porcelain"], capture_output=True, check=False)
     if state.returncode or state.stdout:
-        session.error("An update needs a Git repository without uncommitted changes. Commit them.")
+        session.error("An update needs a Git repository with nothing uncommitted. Commit, or git stash -u.")
     session.install(COPIER)
     host(session, "template", "news")
     session.run("copier", "update", "--defaults", *session.posargs)

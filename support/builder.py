@@ -37,7 +37,7 @@ def elsewhere(client: Client, *needed: str) -> Iterator[Client]:
         return
     with machine() as second:
         for image in needed:
-            _copy(image, client, second)
+            copy(image, client, second)
         with remote(second, client) as ours:
             # The second engine has no network for containers.
             yield ours.replace(BUILD_OPTIONS="--network=host")
@@ -65,13 +65,14 @@ def remote(builder: Client, client: Client) -> Iterator[Client]:
 
 
 @contextmanager
-def machine() -> Iterator[Client]:
+def machine(folder: Path | None = None) -> Iterator[Client]:
     """Run an engine that only builds, and give a client of it.
 
     It leaves networks and packet filters alone, so it may run beside any other; its cache is kept
-    for the next time. Raises SupportError where it does not start, and as engine.programs() does.
+    for the next time, unless there is a folder for its data. Raises SupportError where it does not
+    start, and as engine.programs() does.
     """
-    tree, data = engine.programs(), cache("engine", "builder")
+    tree, data = engine.programs(), folder or cache("engine", "builder")
     data.mkdir(parents=True, exist_ok=True)
     # A socket's path has at most 107 bytes (unix(7)).
     run = Path("/run", f"seedpod-builder-{content_key(str(cache()))}")
@@ -117,7 +118,7 @@ def _has_containerd_store(client: Client) -> bool:
     return "io.containerd.snapshotter" in info
 
 
-def _copy(image: str, source: Client, target: Client) -> None:
+def copy(image: str, source: Client, target: Client) -> None:
     """Load an image of one engine into another, unless it is there."""
     if target.image_id(image):
         return

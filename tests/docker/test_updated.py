@@ -7,6 +7,7 @@ import pytest
 
 from support.docker import Client
 from support.images import Layout
+from tests.docker.kills import TIMES, kill, moments
 from tests.docker.projects import Made, base_image
 from tests.update.history import (
     FIRST,
@@ -22,6 +23,7 @@ from tests.update.history import (
 )
 
 LATER = "9999.1.0"
+NOBODY = ("-c", "user.name=Nobody", "-c", "user.email=nobody@example.com")
 CHANGELOG = f"# Changelog\n\n## {LATER}\n\nWhat owners do: nothing.\n\n## {PRESENT}\n\nOld.\n"
 
 
@@ -59,8 +61,7 @@ def make_old(
 
 
 def commit(project: Made) -> None:
-    user = ("-c", "user.name=Nobody", "-c", "user.email=nobody@example.com")
-    done = project.run("git", *user, "commit", "--all", "--quiet", "--message", "An edit")
+    done = project.run("git", *NOBODY, "commit", "--all", "--quiet", "--message", "An edit")
     assert done.returncode == 0, done.stdout
 
 
@@ -84,7 +85,7 @@ def test_a_later_template_is_announced_taken_over_and_tested(
         assert (project.folder / name).read_text().endswith(text)
     programs = {path.name for path in (project.folder / "docker").glob("*.py")}
     assert programs == {"explain.py", "template_update.py", "updates.py"}
-    assert "without uncommitted changes" in project.refused("template_update")
+    assert "with nothing uncommitted" in project.refused("template_update")
     commit(project)
     assert project.run("nox", "--session", "template_check").returncode == 0
 
@@ -125,3 +126,19 @@ def test_a_project_of_the_first_template_builds_and_passes_when_it_is_updated(
     project.session("docker_prod")
     tags = project.docker("images", "--quiet", project.name).split()
     project.docker("rmi", "--force", *set(tags))
+
+
+@pytest.mark.proofs
+def test_a_killed_update_is_put_aside_and_done_again(make_old: Callable[[str], Made]) -> None:
+    """Git has the project as it was; what an update left half-done is stashed, as it advises."""
+    project = make_old(PRESENT)
+    head = project.run("git", "rev-parse", "HEAD").stdout
+    killed = 0
+    for moment, alone in moments(TIMES, 20):
+        killed += kill(project, moment, "template_update", alone=alone)
+        assert project.run("git", "rev-parse", "HEAD").stdout == head
+        stash = project.run("git", *NOBODY, "stash", "--include-untracked", "--quiet")
+        assert stash.returncode == 0, stash.stdout
+        assert project.run("git", "status", "--porcelain").stdout == ""
+    assert killed > TIMES / 2
+    project.session("template_update")

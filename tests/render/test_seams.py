@@ -47,5 +47,5 @@ def test_an_update_outside_of_a_repository_says_what_it_needs(
 ) -> None:
     project = draft(tmp_path / "myapp")
     output = nox(project, "--session", "template_update")
-    assert "An update needs a Git repository without uncommitted changes." in output
+    assert "An update needs a Git repository with nothing uncommitted." in output
     assert "Traceback" not in output

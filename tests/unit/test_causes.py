@@ -484,6 +484,24 @@ MESSAGES = [
         "The registry 127.0.0.1:4999 does not answer.",
     ),
     (
+        "#16 8.417 503 Server Error: Service Unavailable for url: http://index.example/simple/pytest/",
+        "The package index fails at http://index.example/simple/pytest/.",
+    ),
+    (
+        "#12 9.1   Caused by: HTTP status server error (503 Service Unavailable) for url "
+        "(http://index.example/simple/pytest/)",
+        "The package index fails at http://index.example/simple/pytest/.",
+    ),
+    (
+        "received unexpected HTTP status: 500 Internal Server Error",
+        "The registry fails with an error of its own.",
+    ),
+    (
+        "ERROR: failed to push registry.example/x:1: unexpected status from PUT request to "
+        "https://registry.example/v2/x/blobs/uploads/1: 503 Service Unavailable",
+        "The registry fails with an error of its own.",
+    ),
+    (
         "ERROR: registry.example.com:5000/team/shop:1: not found",
         "The registry has no image registry.example.com:5000/team/shop:1.",
     ),

@@ -158,6 +158,13 @@ CAUSES = (
         "Check PIP_INDEX_URL, and HTTPS_PROXY where a proxy leads to it.",
     ),
     (
+        # Poetry and pip, then uv.
+        r"5\d\d Server Error: .+ for url: (\S+)"
+        r"|HTTP status server error \(5\d\d [^)]*\) for url \((\S+)\)",
+        "The package index fails at {}.",
+        "Try again later: what it says is an error of its own.",
+    ),
+    (
         r"Source \(PyPI\): Authorization error accessing (\S+)",
         "The package index lets nobody in at {} without the right user and password.",
         "Set PIP_INDEX_URL with both, in the environment or in pip.env.",
@@ -267,6 +274,13 @@ CAUSES = (
         r'(?:Get|Head|Post|Put) "https?://([^/"]+)/v2/[^"]*": (?:dial|net/http|context|EOF|read)',
         "The registry {} does not answer.",
         "Check its address, and whether this machine reaches it.",
+    ),
+    (
+        # docker push, then a builder.
+        r"received unexpected HTTP status: 5\d\d"
+        r"|unexpected status from \w+ request to \S+/v2/\S+: 5\d\d",
+        "The registry fails with an error of its own.",
+        "Try again later: a push sends only what is missing.",
     ),
     (
         r"^ERROR: (\S+[:@]\S+): not found$",
