@@ -279,3 +279,10 @@ def test_a_project_of_poetry_1_keeps_what_its_wheel_is_made_of() -> None:
     pyproject = {"build-system": system, "tool": {"poetry": poetry, "ruff": {}}}
     part = tomllib.loads(package_metadata.build_part(pyproject))
     assert part == {"build-system": system, "tool": {"poetry": {"name": "old", "version": "1.0"}}}
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "0.5", "1e+300"])
+def test_a_number_that_json_does_not_have_is_toml(text: str) -> None:
+    assert repr(tomllib.loads(f"a = {package_metadata.toml_value(float(text))}")["a"]) == repr(
+        float(text)
+    )

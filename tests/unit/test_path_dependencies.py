@@ -402,3 +402,21 @@ def test_what_cannot_be_copied_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "lib/pipe")
     with pytest.raises(PackageError, match=r"\.\./lib cannot be copied .*pipe.* Remove that file"):
         path_dependencies.copy({"../lib": tmp_path / "lib"}, "shop", tmp_path / "out")
+
+
+@pytest.mark.timeout(10)
+def test_a_long_requirement_takes_no_longer() -> None:
+    requirement = "a" * 200_000
+    assert [
+        *path_dependencies.named({"project": {"dependencies": [requirement]}}, groups=True)
+    ] == []
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "a\0b"], ids=["long", "null"])
+def test_a_path_that_no_file_can_have_does_not_exist(tmp_path: Path, path: str) -> None:
+    for locate in (
+        path_dependencies.on_this_machine(tmp_path),
+        path_dependencies.in_a_build(tmp_path, tmp_path, "."),
+    ):
+        with pytest.raises(PackageError, match="The path dependency"):
+            locate(path)

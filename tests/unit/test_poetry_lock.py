@@ -547,3 +547,46 @@ def test_an_unknown_group_or_extra_is_refused(option: str) -> None:
     assert err.startswith(f"pyproject.toml has no {option} no-such, only {known}. ")
     assert "[tool.seedpod]" in err
     assert "`nox -s lock`" in err
+
+
+NAMED = 'name = "click"'
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (NAMED, f"{NAMED}\nx = {'9' * 5_000}"),
+        (NAMED, f"{NAMED}\nx = {'[' * 5_000}"),
+        (NAMED, "name = ['click']"),
+        (NAMED, f"{NAMED}\nsource = {{ type = 'git', url = 1 }}"),
+        (NAMED, f"{NAMED}\nsource = 'x'"),
+        ('python-versions = ">=3.11,<3.15"', "python-versions = 3"),
+        ('python-versions = ">=3.11,<3.15"', "python-versions = 'three'"),
+    ],
+    ids=["digits", "depth", "name", "address", "source", "versions", "no versions"],
+)
+def test_a_lock_that_poetry_did_not_write_is_refused(tmp_path: Path, old: str, new: str) -> None:
+    project = Path(shutil.copytree(LOCKS / "groups", tmp_path / "project"))
+    text = (project / "poetry.lock").read_text(encoding="utf-8")
+    head, found, tail = text.rpartition(old) if "versions" in old else text.partition(old)
+    assert found
+    (project / "poetry.lock").write_text(f"{head}{new}{tail}", encoding="utf-8")
+    with pytest.raises(LockError, match="Restore it from Git"):
+        poetry_lock.load(project)
+
+
+def test_a_path_that_no_file_has_is_refused(tmp_path: Path) -> None:
+    package = poetry_lock.Package("a", "1", {}, [], [], {"url": "a\0b"})
+    with pytest.raises(LockError, match="has a null byte"):
+        poetry_lock._path(package)
+
+
+@pytest.mark.parametrize("text", ["-" * 50_000 + "a", "(" * 5_000, "not " * 50_000])
+def test_a_marker_that_is_nested_too_deep_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text[:3])):
+        poetry_lock.parse_marker(text, [])
+
+
+@pytest.mark.timeout(10)
+def test_many_spaces_take_no_longer() -> None:
+    assert poetry_lock.python_marker(f">=3.11{' ' * 200_000}") == 'python_version >= "3.11"'

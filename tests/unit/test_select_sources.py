@@ -196,3 +196,16 @@ def test_what_is_outside_the_project_is_refused(select: Select) -> None:
 
 def test_a_pattern_that_only_the_backend_knows_is_not_judged(select: Select) -> None:
     select('[tool.poetry]\ninclude = [{ path = "data/**.txt", format = "wheel" }]')
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[tool]\npoetry.packages = [{ from = 1 }]", "[tool]\nsetuptools = 1", "[tool]\npoetry = 'x'"],
+)
+def test_what_has_another_form_than_it_should_is_refused(
+    context: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (context / "pyproject.toml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["program", str(context), str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="Write a "):
+        select_sources.main()

@@ -19,8 +19,8 @@ UNRELATED = (
     *("ruff", "seedpod", "sys", "tox"),
 )
 # What the programs read of pyproject.toml, besides [tool.seedpod] and [tool.sys]; * is any name.
-WORDS = {dict: "a table", list: "a list", str: "a text"}
-FORMS = {
+WORDS: dict[type, str] = {dict: "a table", list: "a list", str: "a text"}
+FORMS: dict[str, type] = {
     "build-system": dict,
     "build-system.requires": list,
     "build-system.requires.*": str,
@@ -40,9 +40,15 @@ FORMS = {
     "tool.poetry.group": dict,
     "tool.poetry.group.*": dict,
     "tool.poetry.group.*.dependencies": dict,
+    "tool.poetry.include": list,
+    "tool.poetry.include.*.path": str,
     "tool.poetry.packages": list,
     "tool.poetry.packages.*": dict,
+    "tool.poetry.packages.*.from": str,
+    "tool.poetry.packages.*.include": str,
     "tool.poetry.scripts": dict,
+    "tool.setuptools": dict,
+    "tool.setuptools.py-modules": list,
     "tools": dict,
 }
 
@@ -55,12 +61,19 @@ class PackageError(BuildError):
 
 def check_forms(pyproject: dict[str, Any]) -> None:
     """Raise PackageError for a table, a list or a text where something else is expected."""
-    for path, form in FORMS.items():
-        for name, value in _found(pyproject, path.split(".")):
+    for name, value, form in misfits(pyproject, FORMS):
+        raise PackageError(f"{name} in pyproject.toml is {value!r}. Write {WORDS[form]} there.")
+
+
+def misfits(document: dict[str, Any], forms: dict[str, type]) -> Iterator[tuple[str, Any, type]]:
+    """Yield what is in a document in another form than it should be: its name, it, and the form.
+
+    In: the forms by paths, in which * is any name.
+    """
+    for path, form in forms.items():
+        for name, value in _found(document, path.split(".")):
             if not isinstance(value, form):
-                raise PackageError(
-                    f"{name} in pyproject.toml is {value!r}. Write {WORDS[form]} there."
-                )
+                yield name, value, form
 
 
 def _found(node: Any, keys: list[str], name: str = "") -> Iterator[tuple[str, Any]]:
@@ -146,5 +159,8 @@ def toml_value(value: Any) -> str:
         return f"[{', '.join(map(toml_value, value))}]"
     if isinstance(value, (date, time)):
         return value.isoformat()
+    if isinstance(value, float):
+        # JSON knows neither nan nor inf.
+        return repr(value)
     # U+007F is the one character that JSON leaves as it is and TOML wants escaped.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -33,7 +33,7 @@ IGNORED = (
     *(".env", ".env.*", "auth.toml", "pip.env", "poetry.toml"),
 )
 # As "poetry add ../lib" writes it, and as Poetry reads it, too.
-DIRECT = re.compile(r"\s*([\w.-]+)[^@;]*@\s*(file:[^\s;]+|\.{1,2}/[^\s;]+)")
+DIRECT = re.compile(r"\s*+([\w.-]++)[^@;]*+@\s*+(file:[^\s;]+|\.{1,2}/[^\s;]+)")
 
 
 def named(pyproject: dict[str, Any], *, groups: bool) -> Iterator[str]:
@@ -93,7 +93,7 @@ def _pyproject(folder: Path) -> dict[str, Any]:
     path = folder / "pyproject.toml"
     try:
         pyproject = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PackageError(f"{path} cannot be read ({error}). Correct it.") from error
     check_forms(pyproject)
     return pyproject
@@ -108,7 +108,8 @@ def on_this_machine(project: Path) -> Callable[[str], Path]:
     """Return a function that finds a path where it says; it raises PackageError."""
 
     def locate(path: str) -> Path:
-        if not (project / path).exists():
+        # A name may be too long for any file.
+        if not os.path.exists(project / path):
             raise PackageError(
                 f"The path dependency {path} does not exist. Correct it in pyproject.toml."
             )
@@ -123,13 +124,13 @@ def in_a_build(project: Path, root: Path, folder: str) -> Callable[[str], Path]:
     def locate(path: str) -> Path:
         place = posixpath.normpath(posixpath.join(folder, path))
         if not is_outside(path):
-            if not (project / path).exists():
+            if not os.path.exists(project / path):
                 raise PackageError(
                     f"The path dependency {path} is not in the build context. "
                     f"Add !{path.partition('/')[0]} to .dockerignore, or correct pyproject.toml."
                 )
             return project / path
-        if is_outside(place) or not (root / place).exists():
+        if is_outside(place) or not os.path.exists(root / place):
             raise PackageError(
                 f"The path dependency {path} is outside of the build context. Build by a session "
                 "of Nox; or add the folder that has it and this one, and where this one is there: "

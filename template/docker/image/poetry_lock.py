@@ -28,6 +28,20 @@ PLACES = {"git": "commits", "directory": "folders"}
 HASH_ALGORITHMS = ("sha256:", "sha384:", "sha512:")
 PYTHON_CLAUSE = re.compile(r"(\^|~=|~|===?|!=|[<>]=?|)\s*(\d\w*(?:\.\w+)*(?:\.\*)?)")
 
+# What is read of a package, and in which form.
+FORMS: dict[str, type] = {
+    "metadata.python-versions": str,
+    "package": list,
+    "package.*.name": str,
+    "package.*.version": str,
+    "package.*.groups.*": str,
+    "package.*.markers.*": str,
+    "package.*.files.*.file": str,
+    "package.*.files.*.hash": str,
+    "package.*.source": dict,
+    "package.*.source.*": str,
+}
+
 # What is left of an environment marker once the extras are chosen: its text, or always or never.
 Marker: TypeAlias = str | bool
 # Poetry itself reads it no more, unless it writes all of it anew.
@@ -131,6 +145,9 @@ def load(project: Path) -> Lock:
     data = _parse(path, content, DAMAGED)
     try:
         _check(path, content, data, pyproject)
+        for name, value, _ in package_metadata.misfits(data, FORMS):
+            raise LockError(f"{path} is not a lock that Poetry wrote ({name}: {value!r})", DAMAGED)
+        python_marker(data["metadata"]["python-versions"])
         return Lock(
             path=path,
             packages=[_package(entry) for entry in data.get("package", [])],
@@ -138,7 +155,7 @@ def load(project: Path) -> Lock:
             extras={normalise(extra) for extra in data.get("extras", {})},
             python_versions=data["metadata"]["python-versions"],
         )
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise LockError(f"{path} is not a lock that Poetry wrote ({error!r})", DAMAGED) from error
 
 
@@ -242,7 +259,7 @@ def parse_marker(text: str, extras: Collection[str]) -> Marker:
     # A marker is a Python expression but for `~=`; a stand-in of its length keeps offsets true.
     try:
         return _decide(ast.parse(text.replace("~=", "<<"), mode="eval").body, text, extras)
-    except SyntaxError as error:
+    except (SyntaxError, MemoryError, RecursionError) as error:
         raise ValueError(text) from error
 
 
@@ -251,7 +268,8 @@ def python_marker(versions: str) -> Marker:
 
     Source: https://python-poetry.org/docs/dependency-specification/#version-constraints.
     """
-    return join("or", map(_python_range, re.split(r"\|\|?", versions)))
+    # Looked for at each of many spaces, a clause would take hours to find.
+    return join("or", map(_python_range, re.split(r"\|\|?", " ".join(versions.split()))))
 
 
 def _python_range(versions: str) -> Marker:
@@ -301,7 +319,7 @@ def _read(path: Path, remedy: str) -> bytes:
 def _parse(path: Path, content: bytes, remedy: str) -> dict[str, Any]:
     try:
         return tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise LockError(f"{path} is not valid TOML: {error}", remedy) from error
 
 
@@ -391,6 +409,8 @@ def _chosen(lock: Lock, package: Package, kind: str, marker: str) -> Chosen:
 
 def _path(package: Package) -> str:
     path = package.source["url"]
+    if "\0" in path:
+        raise LockError(f"The path of {package.name} has a null byte", DAMAGED)
     if path.startswith("/") or ":" in path:
         raise LockError(
             f"{package.name} is at {path}, which only one machine has",

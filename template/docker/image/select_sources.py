@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import ended_by_errors
-from package_metadata import PackageError, build_part, is_plain
+from package_metadata import PackageError, build_part, check_forms, is_plain
 
 # Of the context, what is never part of a wheel.
 APART = {".wheels", "docker", "poetry.lock", "pyproject.toml", "sys.lock"}
@@ -58,12 +58,12 @@ def declared(pyproject: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "tool.setuptools.py-modules", f"{name}.py"
     poetry = tools.get("poetry", {})
     for package in poetry.get("packages", []):
-        if "wheel" in package.get("format", "wheel"):
+        if "wheel" in str(package.get("format", "wheel")):
             path = Path(package.get("from", ""), package.get("include", ""))
             yield "tool.poetry.packages", path.as_posix()
     for include in poetry.get("include", []):
         # Poetry packs it into source distributions, unless a format is named.
-        if isinstance(include, dict) and "wheel" in include.get("format", ""):
+        if isinstance(include, dict) and "wheel" in str(include.get("format", "")):
             yield "tool.poetry.include", include.get("path", "")
 
 
@@ -134,10 +134,11 @@ def _matches(folder: Path, pattern: str, *, anywhere: bool) -> bool:
 def main() -> None:
     """Select from the first folder that the arguments name."""
     context, output = map(Path, sys.argv[1:])
-    part = build_part(tomllib.loads((context / "pyproject.toml").read_text(encoding="utf-8")))
-    pyproject = tomllib.loads(part)
+    whole = tomllib.loads((context / "pyproject.toml").read_text(encoding="utf-8"))
     with ended_by_errors():
-        select(context, pyproject, output)
+        check_forms(whole)
+        part = build_part(whole)
+        select(context, tomllib.loads(part), output)
     (output / "pyproject.toml").write_text(part, encoding="utf-8")
 
 
