@@ -124,3 +124,14 @@ def test_a_lock_that_cannot_be_read_names_nothing(text: str) -> None:
 def test_a_project_with_neither_a_lock_nor_a_dockerfile_names_nothing() -> None:
     Path("Dockerfile").unlink()
     assert used() is None
+
+
+@pytest.mark.parametrize(
+    "line", ["archive-date = 2026-01-01", "other = 1", "declaration = 1", "x = [1]"]
+)
+def test_an_entry_of_another_form_is_none(line: str) -> None:
+    text = ENTRY.format(architecture="amd64", image="x", digest=DIGEST)
+    if "declaration" in line:
+        text = text.replace('declaration = "sha256:1"\n', "")
+    Path("sys.lock").write_text(f"{text}{line}\n", encoding="utf-8")
+    assert pins.lock_entries() == []

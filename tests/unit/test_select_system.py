@@ -306,3 +306,17 @@ def test_a_declaration_for_other_releases_stops_the_build(write: Write, tmp_path
         write("[tool.sys.debian12.dependencies]")
     assert str(error.value.code).startswith("System packages: The base image is debian13, ")
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"name": "-oDPkg::Pre-Invoke::"}, {"version": "touch /x"}, {"version": 1}]
+)
+def test_a_lock_gives_the_package_manager_no_options(
+    write: Write, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    """As a declaration gives it none."""
+    section = load(DECLARED)["debian13"]
+    image = entry(section, package=[{**package("libpq5", "dependencies"), **wrong}])
+    lock = {"version": declaration.LOCK_VERSION, "image": [image]}
+    with pytest.raises((ValueError, TypeError)):
+        select_system.locked(lock, image["release"], image["architecture"], section)

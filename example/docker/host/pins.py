@@ -59,7 +59,7 @@ def lock_entries(version: int | None = None) -> list[dict[str, Any]]:
     """
     try:
         content = tomllib.loads(LOCK.read_bytes().decode())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return []
     entries = content.get("image")
     if version not in (None, content.get("version")) or not isinstance(entries, list):
@@ -68,11 +68,19 @@ def lock_entries(version: int | None = None) -> list[dict[str, Any]]:
 
 
 def _is_entry(entry: Any) -> bool:
-    """Tell whether an entry of a lock has what every entry has."""
+    """Tell whether an entry of a lock has what every entry has, and only texts and lists."""
     packages = entry.get("package", []) if isinstance(entry, dict) else None
     return (
         isinstance(packages, list)
-        and all(isinstance(entry.get(key), str) for key in ("release", "architecture"))
-        and "declaration" in entry
-        and all(isinstance(x, dict) and {"name", "version"} <= x.keys() for x in packages)
+        and _has_texts({**entry, "package": ""}, "release", "architecture", "declaration")
+        and all(_has_texts(package, "name", "version") for package in packages)
+    )
+
+
+def _has_texts(entry: Any, *names: str) -> bool:
+    return (
+        isinstance(entry, dict)
+        and all(isinstance(entry.get(name), str) for name in names)
+        and all(isinstance(value, (str, list)) for value in entry.values())
+        and all(isinstance(x, str) for value in entry.values() for x in value)
     )

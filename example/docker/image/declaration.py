@@ -22,7 +22,7 @@ RUN, BUILD = "dependencies", "dev-dependencies"
 GROUPS = "groups"
 IGNORED = "ignored-libraries"
 # Debian Policy 5.6.1 and 5.6.12, and apk-package(5), without what a shell or an option begins with.
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{,200}")
 LIBRARY = re.compile(r"[A-Za-z0-9+._-]+")
 CONSTRAINT = re.compile(r"\*|(?:~|>=)?[A-Za-z0-9][A-Za-z0-9.+~:_-]*")
 

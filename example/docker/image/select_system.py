@@ -20,7 +20,17 @@ from typing import Any
 
 import declaration
 import package_managers
-from declaration import BUILD, GROUPS, LOCK, LOCK_VERSION, RUN, DeclarationError, Section
+from declaration import (
+    BUILD,
+    CONSTRAINT,
+    GROUPS,
+    LOCK,
+    LOCK_VERSION,
+    NAME,
+    RUN,
+    DeclarationError,
+    Section,
+)
 from errors import ended_by_errors
 from installed_packages import Database
 
@@ -64,6 +74,10 @@ def locked(
     if images[0]["declaration"] != section.digest():
         raise DeclarationError(f"{LOCK} does not fit [{section.title}]. {remedy}.")
     entry: dict[str, Any] = images[0]
+    for package in entry.get("package", []):
+        # Else a name could be an option of the package manager.
+        if not (NAME.fullmatch(package["name"]) and CONSTRAINT.fullmatch(package["version"])):
+            raise ValueError(package)
     return entry
 
 
@@ -120,7 +134,7 @@ def read_lock(project: Path) -> dict[str, Any] | None:
         return tomllib.loads((project / LOCK).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DeclarationError(f"{LOCK} cannot be read ({error}). Run nox -s sys_lock.") from error
 
 
@@ -136,7 +150,7 @@ def main() -> None:
             try:
                 lock = locked(content, name, architecture, section)
                 selections(section, lock)
-            except (AttributeError, KeyError, TypeError) as error:
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise DeclarationError(
                     f"{LOCK} is not as it was written ({error!r}). Run nox -s sys_lock."
                 ) from error
