@@ -10,6 +10,7 @@ from pathlib import Path
 import install_application
 import path_dependencies
 import pytest
+from package_metadata import PackageError
 
 PLAIN = """
 [project]
@@ -323,3 +324,9 @@ def test_uv_installs_what_was_built_and_asks_nobody(
     assert " --no-deps --no-index " in call
     assert f" --prefix={lock.parent} " in call
     assert not lock.exists()
+
+
+def test_a_backend_that_makes_no_archive_is_named(tmp_path: Path) -> None:
+    (tmp_path / "shop-1.0-py3-none-any.whl").write_bytes(b"no archive")
+    with pytest.raises(PackageError, match="cannot be read"):
+        install_application.check(tmp_path, "shop")

@@ -541,3 +541,20 @@ def test_pip_itself_compiles_a_source_distribution_although_there_is_a_wheel(
     [made] = output.iterdir()
     with zipfile.ZipFile(made) as wheel:
         assert "alpha.py" not in wheel.namelist()
+
+
+@pytest.mark.parametrize("record", ["a,b", "a,shake_128=x,1", "a,other=x,1", "\udcff,,"])
+def test_a_record_that_is_none_is_refused(tmp_path: Path, record: str) -> None:
+    path = tmp_path / "one-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("a", "")
+        wheel.writestr("one-1.0.dist-info/RECORD", record.encode(errors="surrogateescape"))
+    with pytest.raises(WheelhouseError, match="cannot be read"):
+        make_wheels.check_record(path)
+
+
+def test_another_file_is_no_wheel(tmp_path: Path) -> None:
+    path = tmp_path / "one-1.0-py3-none-any.whl"
+    path.write_bytes(b"no archive")
+    with pytest.raises(WheelhouseError, match="cannot be read"):
+        make_wheels.check_record(path)

@@ -189,3 +189,27 @@ def test_a_wheelhouse_of_an_earlier_version_is_read(
 
 def test_without_a_manifest_it_is_empty(tmp_path: Path) -> None:
     assert wheelhouse.read_manifest(tmp_path) == wheelhouse.read_manifest(tmp_path / "none") == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "{",
+        "[" * 50_000,
+        '{"one-1.0-py3-none-any.whl": 1}',
+        '{"one-1.0-py3-none-any.whl": {"origin": "built"}}',
+        '{"one.whl": {"origin": "built", "sha256": "a", "seconds": 1, "size": 1}}',
+    ],
+    ids=["list", "cut", "deep", "number", "half", "name"],
+)
+def test_a_manifest_that_is_damaged_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / wheelhouse.MANIFEST).write_text(content, encoding="utf-8")
+    with pytest.raises(WheelhouseError, match=r"damaged file manifest\.json .* Delete \.wheels/"):
+        wheelhouse.read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("requirement", ["one==1.0 ; other_name == 'x'", "one==first"])
+def test_what_pip_could_not_read_is_refused(tmp_path: Path, requirement: str) -> None:
+    with pytest.raises(WheelhouseError, match=r"one cannot be read in poetry\.lock"):
+        read(tmp_path, Selection([], locked(requirement)))

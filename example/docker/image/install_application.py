@@ -99,12 +99,18 @@ def sentence(output: str) -> str:
 def check(output: Path, name: str) -> None:
     """Raise PackageError for a wheel that has nothing to import."""
     for wheel in output.glob("*.whl"):
-        with zipfile.ZipFile(wheel) as archive:
-            if not any(entry.endswith((".py", ".so")) for entry in archive.namelist()):
-                raise PackageError(
-                    f"The wheel of {name} has no module. Add its folder to .dockerignore, "
-                    "as !FOLDER/, or correct what [tool] in pyproject.toml says of packages."
-                )
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                entries = archive.namelist()
+        except zipfile.BadZipFile as error:
+            raise PackageError(
+                f"The wheel of {name} cannot be read ({error}). Correct the build backend."
+            ) from error
+        if not any(entry.endswith((".py", ".so")) for entry in entries):
+            raise PackageError(
+                f"The wheel of {name} has no module. Add its folder to .dockerignore, "
+                "as !FOLDER/, or correct what [tool] in pyproject.toml says of packages."
+            )
 
 
 def build(sources: Path, pyproject: dict[str, Any], output: Path, version: str) -> None:

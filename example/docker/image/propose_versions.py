@@ -142,9 +142,9 @@ def main() -> None:
     no_binary = [*map(canonicalize_name, settings["no-binary"])]
     tags = [*sys_tags()]
     tag = wheelhouse.platform_tag(tags)
-    selection = wheelhouse.read_selection(facts / "development.json")
-    packages = [package for package in selection.packages if not package.path]
     with ended_by_errors():
+        selection = wheelhouse.read_selection(facts / "development.json")
+        packages = [package for package in selection.packages if not package.path]
         made = wheelhouse.select(packages, house / tag, set(tags), no_binary)
     lacking = [package for package in packages if (package.name, package.version) not in made]
     refused = unfit(lacking, tags)

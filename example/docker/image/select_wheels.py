@@ -148,8 +148,9 @@ def main() -> None:
     tags = list(sys_tags())
     tag = wheelhouse.platform_tag(tags)
     no_binary = settings["no-binary"]
-    main = wheelhouse.read_selection(facts / "main.json")
-    development = wheelhouse.read_selection(facts / "development.json")
+    with ended_by_errors():
+        main = wheelhouse.read_selection(facts / "main.json")
+        development = wheelhouse.read_selection(facts / "development.json")
     shipped = {package.name for package in main.packages}
     shipped |= {commit.name for commit in main.commits}
     only_there = replace(

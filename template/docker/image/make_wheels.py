@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,8 +99,21 @@ def check_record(path: Path) -> None:
     """Compare the files of a wheel with the hashes that it has of them.
 
     Source: https://packaging.python.org/specifications/recording-installed-packages. Raises
-    WheelhouseError for a file that differs.
+    WheelhouseError for a file that differs, and for what is no wheel.
     """
+    try:
+        _check_record(path)
+    # Another archive, or one that is damaged, encrypted, or packed otherwise.
+    except (
+        *(csv.Error, EOFError, OSError, RuntimeError),
+        *(TypeError, ValueError, zipfile.BadZipFile, zlib.error),
+    ) as error:
+        raise WheelhouseError(
+            f"{path.name} cannot be read ({error}). Delete the wheel and run nox -s docker_wheels."
+        ) from error
+
+
+def _check_record(path: Path) -> None:
     with zipfile.ZipFile(path) as wheel:
         there = set(wheel.namelist())
         # A package that bundles others, like setuptools, has records of theirs further down.
@@ -189,10 +203,10 @@ def main() -> None:
     """Fill the wheelhouse of this platform."""
     facts, house, output = map(Path, sys.argv[1:])
     plan = json.loads((facts / "wheel-plan.json").read_text())
-    locked = wheelhouse.read_selection(facts / "development.json")
     folder = output / plan["tag"]
     folder.mkdir(parents=True)
     with ended_by_errors():
+        locked = wheelhouse.read_selection(facts / "development.json")
         if locked.refused:
             raise WheelhouseError(locked.refused)
         os.environ.update(build_environment.environment())

@@ -26,21 +26,55 @@ class WheelhouseError(BuildError):
 
 
 def read_selection(file: Path) -> Selection:
-    """Return, of what split_facts.py wrote, the packages that apply to this Python."""
+    """Return, of what split_facts.py wrote, the packages that apply to this Python.
+
+    Raises WheelhouseError for one whose version or marker cannot be read.
+    """
     content = json.loads(file.read_text(encoding="utf-8"))
     for kind in ("packages", "commits", "folders"):
-        packages = (Chosen(**package) for package in content[kind])
-        content[kind] = [x for x in packages if not x.marker or Marker(x.marker).evaluate()]
+        content[kind] = [x for x in (Chosen(**found) for found in content[kind]) if _applies(x)]
     return Selection(**content)
 
 
+def _applies(package: Chosen) -> bool:
+    try:
+        Version(package.version)
+        return not package.marker or Marker(package.marker).evaluate()
+    except ValueError as error:
+        told = " ".join(str(error).split())
+        raise WheelhouseError(
+            f"{package.name} cannot be read in poetry.lock ({told}). Run nox -s lock."
+        ) from error
+
+
 def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the manifest in a platform's folder; an empty one where there is none."""
-    for name in (MANIFEST, OLD_MANIFEST):
-        if (folder / name).exists():
-            entries: dict[str, dict[str, Any]] = json.loads((folder / name).read_text())
-            return entries
+    """Return the manifest in a platform's folder; an empty one where there is none.
+
+    Raises WheelhouseError for another kind of file.
+    """
+    for path in (folder / name for name in (MANIFEST, OLD_MANIFEST)):
+        if path.exists():
+            try:
+                entries = json.loads(path.read_text(encoding="utf-8"))
+                return {name: _entry(name, entry) for name, entry in entries.items()}
+            except (AttributeError, OSError, RecursionError, ValueError) as error:
+                raise WheelhouseError(
+                    f"The wheelhouse has a damaged file {path.name} ({error}). "
+                    f"Delete .wheels/{folder.name} and run nox -s docker_wheels."
+                ) from error
     return {}
+
+
+def _entry(name: str, entry: Any) -> dict[str, Any]:
+    """Return an entry of a manifest as it should be; raises ValueError."""
+    parse_wheel_filename(name)
+    if (
+        isinstance(entry, dict)
+        and all(isinstance(entry.get(key), str) for key in ("origin", "sha256"))
+        and all(isinstance(entry.get(key), (int, float)) for key in ("seconds", "size"))
+    ):
+        return entry
+    raise ValueError(name)
 
 
 def platform_tag(tags: Iterable[Tag]) -> str:
