@@ -599,3 +599,21 @@ def test_real_records_are_those_of_the_owners(tree: file_tree.Tree) -> None:
     found = {record.name for record in (tree.root / installed_packages.DPKG / "status.d").iterdir()}
     assert found == {owner}
     assert tree.at(Path("/usr/share/doc", owner, "copyright")).exists()
+
+
+def test_a_list_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "stdlib-exclude.txt").write_bytes("für".encode("latin-1"))
+    with pytest.raises(assemble_minimal.ListError, match="Save it as UTF-8"):
+        assemble_minimal.excluded(tmp_path / "stdlib-exclude.txt")
+
+
+def test_a_script_whose_interpreter_no_file_can_be_is_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "bin/x"
+    script.parent.mkdir()
+    script.write_bytes(b"#!/bin/s\0h\n")
+    tree = file_tree.Tree(tmp_path / "root")
+    tree.copied.add(script)
+    assemble_minimal.report_programs_without_interpreter(tree, Database(tmp_path))
+    assert capsys.readouterr().err == ""

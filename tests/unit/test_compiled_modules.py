@@ -14,7 +14,8 @@ def found(
     environment: Path, files: list[str], installed: str, name: str = "Some_Thing"
 ) -> list[str]:
     """Return what is found of a distribution with these files on the index and one installed."""
-    folder = environment / "lib/python3.13/site-packages/some_thing-3.2.dist-info"
+    packages = environment / "lib/python3.13/site-packages"
+    folder = packages / f"{name.replace('-', '_')}-3.2.dist-info"
     folder.mkdir(parents=True)
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 3.2\n")
     (folder / "RECORD").write_text(f"some_thing/__init__.py,,\nsome_thing/{installed},,\n")
@@ -48,3 +49,14 @@ def test_a_package_that_may_do_without_is_not_named(files: list[str], tmp_path: 
 
 def test_what_is_not_locked_is_not_named(tmp_path: Path) -> None:
     assert found(tmp_path, [MODULES], "speedups.py", "another") == []
+
+
+def test_what_a_package_says_of_itself_may_be_damaged(tmp_path: Path) -> None:
+    """Only its list of files counts, as far as that can be read."""
+    folder = tmp_path / "lib/python3.13/site-packages/some_thing-3.2.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_bytes(b"\xff")
+    locked = [{"name": "some-thing", "files": [MODULES]}]
+    for content, told in ((b"\xff,x,y\n", ["some-thing 3.2"]), (b"\xff,,\na.so,,\n", [])):
+        (folder / "RECORD").write_bytes(content)
+        assert [*compiled_modules.without(tmp_path, locked)] == told

@@ -258,3 +258,24 @@ def test_only_elf_files_are_looked_into(tmp_path: Path, make_elf: MakeElf) -> No
     (tmp_path / "package/empty").touch()
     (tmp_path / "link.so").symlink_to(module)
     assert [found.path for found in elf.files([tmp_path])] == [module]
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "x" * 300, "/" + "x" * 300])
+def test_a_name_that_no_library_has_is_missing(
+    tmp_path: Path, make_elf: MakeElf, name: str
+) -> None:
+    user = read(make_elf(tmp_path / "user.so", [name]))
+    closure = elf.closure([user], elf.Linker([tmp_path]))
+    assert (dict(closure.found), [*closure.missing]) == ({}, [name])
+
+
+@pytest.mark.timeout(10)
+def test_a_section_that_is_named_many_times_is_read_once(tmp_path: Path, make_elf: MakeElf) -> None:
+    path = make_elf(tmp_path / "many.so", ["libc.so.6"])
+    content = bytearray(path.read_bytes() + bytes(1 << 20))
+    # The size of a header is 0, so that each of 65535 is the first one: a dynamic section.
+    content[32:40] = (64 + 56).to_bytes(8, "little")
+    content[54:58] = b"\0\0\xff\xff"
+    content[64 + 56 + 32 : 64 + 56 + 40] = len(content).to_bytes(8, "little")
+    path.write_bytes(content)
+    assert elf.read(path) is None

@@ -1,5 +1,6 @@
 """docker/image/import_modules.py names what production cannot import, and why."""
 
+import ast
 import json
 import re
 import subprocess
@@ -192,3 +193,10 @@ def test_a_module_may_need_that_another_one_was_imported_before(run: Import) -> 
 def test_what_a_module_started_is_not_waited_for(run: Import) -> None:
     text = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()"
     assert run({"shop/__init__.py": text}).returncode == 0
+
+
+def test_a_condition_that_is_nested_too_deep_is_none() -> None:
+    test: ast.expr = ast.Name("a")
+    for _ in range(5_000):
+        test = ast.UnaryOp(ast.USub(), test)
+    assert not import_modules.is_prepared(ast.If(test, [], []))

@@ -264,3 +264,19 @@ def test_this_system_has_what_dpkg_says() -> None:
     expected = {name: version for status, name, version in lines if status == "installed"}
     found = Database().packages
     assert {name: package.version for name, package in found.items()} == expected
+
+
+def test_what_is_no_package_is_passed_over_and_a_name_may_have_any_bytes(
+    make_dpkg: MakeDpkg, tmp_path: Path
+) -> None:
+    root = make_dpkg(tmp_path / "root", {"a": {}, "b": {"Package": "../b"}}, {"a": ["/x"]})
+    listing, status = root / "var/lib/dpkg/info/a.list", root / "var/lib/dpkg/status"
+    listing.write_bytes(listing.read_bytes() + b"/\xff\n/a\0b\n")
+    status.write_bytes(b"Status: install ok installed\n\n" + status.read_bytes())
+    database = Database(root)
+    assert [*database.packages] == ["a"]
+    assert database.owner(Path("/\udcff")) == "a"
+    apk = tmp_path / "alpine/lib/apk/db/installed"
+    apk.parent.mkdir(parents=True)
+    apk.write_bytes(b"V:1\n\nP:\n\nP:b\n")
+    assert [*Database(tmp_path / "alpine").packages] == ["b"]

@@ -58,3 +58,11 @@ def test_a_library_is_known_by_the_names_of_its_files(file: str, fits: bool) -> 
 )
 def test_what_names_nothing_here_is_passed_over(tmp_path: Path, source: str) -> None:
     assert loaded(tmp_path, source) == []
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "source", ["ctypes.CDLL(" + "-" * 100_000 + "1)", f"ctypes.CDLL('a{'1' * 200_000}!')"]
+)
+def test_what_nobody_wrote_is_passed_over(tmp_path: Path, source: str) -> None:
+    assert [name for name, _ in loaded(tmp_path, source) if len(name) < 200] == []

@@ -985,3 +985,14 @@ def test_the_program_fails_if_a_module_can_no_longer_be_imported(readable: Path)
     assert done.returncode == 1
     assert done.stderr.startswith("Trim: shop can no longer be imported (FileNotFoundError: ")
     assert not readable.with_name("report.json").exists()
+
+
+def test_what_is_no_list_of_files_is_left_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "x-1.dist-info"
+    folder.mkdir()
+    for content in (b"\xff,,\n", b"a" * 200_000, b"x" * 300 + b",sha256=x,1\n"):
+        (folder / "RECORD").write_bytes(content)
+        (folder / "entry_points.txt").write_bytes(b"[console_scripts]\n\xff = a:b\n")
+        environment = trim_environment.Environment(tmp_path, tmp_path)
+        trim_environment.correct_records(environment)
+        assert [*environment.entry_points()] == ["a"]

@@ -34,6 +34,9 @@ class Elf:
 @functools.cache
 def read(path: Path) -> Elf | None:
     """Return what the ELF file at ``path`` needs; None if it is another kind of file."""
+    # What a library needs may have the name of a folder.
+    if not os.path.isfile(path):
+        return None
     with path.open("rb") as file:
         if file.read(4) != b"\x7fELF":
             return None
@@ -51,18 +54,19 @@ def _parse(path: Path, data: bytes) -> Elf:
     size, count = struct.unpack_from(order + "HH", data, 54 if wide else 42)
     segments = [_segment(data, start + index * size, wide, order) for index in range(count)]
     interpreter, needed, search = None, [], []
-    for kind, offset, _, length in segments:
-        if kind == PT_INTERP:
-            interpreter = data[offset : offset + length].rstrip(b"\0").decode()
-        elif kind == PT_DYNAMIC:
-            entries = list(_dynamic(data[offset : offset + length], wide, order))
-            address = next(value for tag, value in entries if tag == DT_STRTAB)
-            strings = _file_offset(segments, address)
-            needed = [_string(data, strings + at) for tag, at in entries if tag == DT_NEEDED]
-            # DT_RUNPATH, where there is one, makes the linker ignore DT_RPATH.
-            paths = {tag: at for tag, at in entries if tag in (DT_RPATH, DT_RUNPATH)}
-            if paths:
-                search = _string(data, strings + paths[max(paths)]).split(":")
+    # Of each kind there is one.
+    one = {kind: data[offset : offset + length] for kind, offset, _, length in segments[::-1]}
+    if PT_INTERP in one:
+        interpreter = one[PT_INTERP].rstrip(b"\0").decode()
+    if PT_DYNAMIC in one:
+        entries = list(_dynamic(one[PT_DYNAMIC], wide, order))
+        address = next(value for tag, value in entries if tag == DT_STRTAB)
+        strings = _file_offset(segments, address)
+        needed = [_string(data, strings + at) for tag, at in entries if tag == DT_NEEDED]
+        # DT_RUNPATH, where there is one, makes the linker ignore DT_RPATH.
+        paths = {tag: at for tag, at in entries if tag in (DT_RPATH, DT_RUNPATH)}
+        if paths:
+            search = _string(data, strings + paths[max(paths)]).split(":")
     return Elf(path, (data[4], machine), interpreter, tuple(needed), tuple(search))
 
 
@@ -120,14 +124,14 @@ class Linker:
     def find(self, name: str, user: Elf) -> Path | None:
         """Return the library that ``user`` gets for ``name``; None if there is none."""
         if "/" in name:
-            return Path(name) if Path(name).exists() else None
+            return Path(name) if os.path.isfile(name) else None
         if self._musl and MUSL_ITSELF.match(name):
             return self._musl
         origin = str(user.path.resolve().parent)
         own = [Path(_expand(folder, origin)) for folder in user.search_path if folder]
         for folder in (*own, *self._folders):
             candidate = folder / name
-            if candidate.exists() and self._fits(candidate, user):
+            if self._fits(candidate, user):
                 return Path(os.path.normpath(candidate))
         return self._bundled.get(name)
 

@@ -58,7 +58,7 @@ class Tree:
     def write(self, path: Path, text: str) -> None:
         """Write a generated file."""
         self.at(path).parent.mkdir(parents=True, exist_ok=True)
-        self.at(path).write_text(text)
+        self.at(path).write_text(text, encoding="utf-8", errors="surrogateescape")
 
     def at(self, path: Path) -> Path:
         """Return where ``path`` is in the tree."""

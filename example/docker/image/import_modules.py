@@ -98,14 +98,22 @@ def is_prepared(node: ast.AST) -> bool:
     """Tell whether what a statement imports may be absent."""
     match node:
         case ast.If(test=test):
-            return CONDITION.search(ast.unparse(test)) is not None
+            return CONDITION.search(_text(test)) is not None
         case ast.Try(handlers=handlers):
-            caught = [x.type and ast.unparse(x.type) for x in handlers]
+            caught = [x.type and _text(x.type) for x in handlers]
             return any(not text or PREPARED.search(text) for text in caught)
         case ast.With(items=items):
-            managers = ", ".join(map(ast.unparse, items))
+            managers = ", ".join(map(_text, items))
             return "suppress" in managers and PREPARED.search(managers) is not None
     return False
+
+
+def _text(node: ast.AST) -> str:
+    """Return the text of an expression; none of one that is nested too deep."""
+    try:
+        return ast.unparse(node)
+    except RecursionError:
+        return ""
 
 
 def explain(name: str, error: BaseException, own: Mapping[str, Path]) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from declaration import NAME
+
 DPKG = Path("var/lib/dpkg")
 APK = Path("lib/apk/db/installed")
 # What programs and people use to build other programs: the Debian archive's sections for it.
@@ -53,7 +55,7 @@ class Database:
 
     def files(self, name: str) -> list[Path]:
         """Return the paths that a package has, as they are after installation."""
-        return [Path("/", path) for path in self._listings.get(name, ())]
+        return [Path("/", path) for path in self._listings.get(name, ()) if "\0" not in path]
 
     def records(self, names: Iterable[str]) -> Mapping[Path, str]:
         """Return the files of a database that has only these packages, for scanners of images.
@@ -107,20 +109,25 @@ class Database:
 
 
 def _dpkg(root: Path) -> Iterator[Installed]:
-    text = (root / DPKG / "status").read_text(encoding="utf-8")
-    for stanza in text.strip().split("\n\n"):
+    for stanza in _text(root / DPKG / "status").strip().split("\n\n"):
         fields = dict(re.findall(r"^(\S+): (.*(?:\n .*)*)", stanza, flags=re.M))
-        if fields.get("Status", "").endswith(" installed"):
+        named = NAME.fullmatch(fields.get("Package", ""))
+        if named and fields.get("Status", "").endswith(" installed"):
             depends = ", ".join(filter(None, map(fields.get, ("Pre-Depends", "Depends"))))
             yield Installed(
                 fields["Package"],
-                fields["Version"],
-                fields["Architecture"],
+                fields.get("Version", ""),
+                fields.get("Architecture", ""),
                 tuple(tuple(_names(entry, "|")) for entry in depends.split(",") if entry),
                 tuple(_names(fields.get("Provides", ""), ",")),
                 fields.get("Section", "").rpartition("/")[2] in BUILD_SECTIONS,
                 stanza,
             )
+
+
+def _text(path: Path) -> str:
+    """Return a text that may have names of files in any encoding."""
+    return path.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def _names(entry: str, separator: str) -> Iterator[str]:
@@ -132,21 +139,23 @@ def _names(entry: str, separator: str) -> Iterator[str]:
 
 def _dpkg_listings(root: Path) -> dict[str, list[str]]:
     return {
-        listing.stem.split(":")[0]: listing.read_text(encoding="utf-8").splitlines()
+        listing.stem.split(":")[0]: [*filter(None, _text(listing).split("\n"))]
         for listing in sorted((root / DPKG / "info").glob("*.list"))
     }
 
 
 def _apk(root: Path) -> Iterator[Installed]:
     path = root / APK
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    text = _text(path) if path.exists() else ""
     for stanza in filter(None, text.strip().split("\n\n")):
         fields = dict(re.findall(r"^([A-Za-z]):(.*)", stanza, flags=re.M))
+        if not NAME.fullmatch(fields.get("P", "")):
+            continue
         names = [re.split(r"[<>=~]", x, maxsplit=1)[0] for x in fields.get("D", "").split()]
         yield Installed(
             fields["P"],
-            fields["V"],
-            fields["A"],
+            fields.get("V", ""),
+            fields.get("A", ""),
             tuple((name,) for name in names if not name.startswith("!")),
             tuple(re.split(r"[<>=~]", x, maxsplit=1)[0] for x in fields.get("p", "").split()),
             fields["P"].endswith("-dev"),

@@ -33,7 +33,7 @@ def folders() -> list[str]:
     """Return the folders that exist, in the order in which the linker looks into them."""
     named = os.environ.get("LD_LIBRARY_PATH", "").split(":")
     for file in sorted(glob.glob(LISTS)):
-        with open(file, encoding="utf-8") as lines:
+        with open(file, encoding="utf-8", errors="surrogateescape") as lines:
             named += [line.strip() for line in lines]
     named += [folder for pattern in FOLDERS for folder in sorted(glob.glob(pattern))]
     return [folder for folder in named if folder.startswith("/") and os.path.isdir(folder)]

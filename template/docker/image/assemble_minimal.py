@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import file_tree
+from errors import BuildError, ended_by_errors
 from file_tree import Tree
 from installed_packages import Database
 from set_dates import set_dates
@@ -56,6 +57,12 @@ DATA_EXCLUDE = ("/usr/share/zoneinfo/posix", "/usr/share/zoneinfo/right")
 USERS = ("root", "nobody", "app")
 
 
+class ListError(BuildError):
+    """A list that is no text."""
+
+    subject = "Files"
+
+
 def base_interpreter(environment: Path) -> Path:
     """Return the interpreter by the name that the virtual environment links to."""
     path = environment / "bin/python3"
@@ -73,6 +80,15 @@ def standard_library(exclude: Iterable[str]) -> Iterator[Path]:
         skip = "__pycache__" in name or name.startswith(("site-packages/", "dist-packages/"))
         if path.is_file() and not skip and not any(fnmatch.fnmatch(name, p) for p in patterns):
             yield path
+
+
+def excluded(file: Path) -> list[str]:
+    """Return the patterns of a list, which may have comments; raises ListError."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ListError(f"{file.name} cannot be read ({error}). Save it as UTF-8.") from error
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def add_standard_library(tree: Tree, exclude: Iterable[str]) -> None:
@@ -128,7 +144,7 @@ def report_programs_without_interpreter(tree: Tree, database: Database) -> None:
         if path.parent.name in ("bin", "sbin") and path.is_file():
             with path.open("rb") as file:
                 line = file.readline(200)
-            words = line[2:].split() if line.startswith(b"#!") else []
+            words = line[2:].split() if line.startswith(b"#!") and b"\0" not in line else []
             # What env runs is named behind it.
             for word in words[: 2 if words and words[0].endswith(b"/env") else 1]:
                 program = Path("/usr/bin", os.fsdecode(word))
@@ -158,7 +174,8 @@ def main() -> None:
     """Assemble the runtime for a virtual environment and two lists in a folder."""
     environment, packages, exclude_list, base, root = map(Path, sys.argv[1:])
     declared = json.loads(packages.read_text()).get("packages", ())
-    exclude = [x for x in exclude_list.read_text().split("\n") if x and not x.startswith("#")]
+    with ended_by_errors():
+        exclude = excluded(exclude_list)
     database = Database()
     tree = Tree(root)
     add_standard_library(tree, exclude)

@@ -4,11 +4,13 @@ Many packages build their extension only where a header or a library is there, a
 otherwise: they work, and are slower. Only the names of the wheels on the index tell.
 """
 
-import importlib.metadata
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+# In a list of files, where a name with a comma has quotes.
+MODULE = re.compile(rb'\.so"?,')
 
 
 def without(environment: Path, locked: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -18,13 +20,14 @@ def without(environment: Path, locked: Iterable[Mapping[str, Any]]) -> Iterator[
     may do without, and so may one that has no wheels.
     """
     published = {x["name"] for x in locked if _has_modules(x["files"])}
-    folders = [str(folder) for folder in environment.glob("lib/python3*/site-packages")]
-    for distribution in importlib.metadata.distributions(path=folders):
+    for folder in environment.glob("lib/python3*/site-packages/*.dist-info"):
+        named, _, version = folder.name.removesuffix(".dist-info").partition("-")
         # As poetry.lock has it (PEP 503).
-        name = re.sub(r"[-_.]+", "-", distribution.name).lower()
-        files = distribution.files or ()
-        if name in published and not any(file.name.endswith(".so") for file in files):
-            yield f"{name} {distribution.version}"
+        name = re.sub(r"[-_.]+", "-", named).lower()
+        record = folder / "RECORD"
+        files = record.read_bytes() if record.exists() else b""
+        if name in published and not MODULE.search(files):
+            yield f"{name} {version}"
 
 
 def _has_modules(files: Iterable[str]) -> bool:

@@ -13,6 +13,8 @@ CALLS = ("CDLL", "LoadLibrary", "PyDLL", "dlopen", "find_library")
 MENTIONED = re.compile(rf"(?:{'|'.join(CALLS)})\(".encode())
 # Of "libgobject-2.0.so.0", "gobject-2.0-0" and "gobject" what they have in common.
 NAME = re.compile(r"(?:lib)?([A-Za-z][\w+]*(?:-[A-Za-z][\w+]*)*)[-.\d]*(?:so[.\d]*)?")
+# The characters of a file's name (limits.h); of more, the pattern above would take hours.
+LONGEST = 255
 # What only Windows and macOS have.
 ELSEWHERE = re.compile(
     r".*(?:\.dll|\.dylib|32)|msvcrt|ntdll|AppKit|Carbon|Cocoa|\w*Foundation|Security|System|objc"
@@ -31,7 +33,7 @@ def libraries(module: Path) -> Iterator[tuple[str, int]]:
         return
     try:
         tree = ast.parse(content)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return
     for node in ast.walk(tree):
         match node:
@@ -41,6 +43,6 @@ def libraries(module: Path) -> Iterator[tuple[str, int]]:
                 # Of several names for one library, the first one is Linux's.
                 texts = [x.value for x in args if isinstance(x, ast.Constant)]
                 text = next((x for x in texts if isinstance(x, str)), "")
-                name = NAME.fullmatch(text)
+                name = NAME.fullmatch(text[:LONGEST])
                 if name and not ELSEWHERE.fullmatch(text):
                     yield f"lib{name[1]}", node.lineno

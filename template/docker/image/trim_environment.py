@@ -94,7 +94,7 @@ class Environment:
         found: dict[str, str] = {}
         for path in self.packages.glob("*.dist-info/entry_points.txt"):
             if path not in without:
-                for entry, module in ENTRY_POINT.findall(path.read_text(encoding="utf-8")):
+                for entry, module in ENTRY_POINT.findall(path.read_text("utf-8", "replace")):
                     if self.root / "bin" / entry.strip() not in without:
                         found.setdefault(module, entry.strip())
         return found
@@ -287,8 +287,11 @@ def correct_records(environment: Environment) -> None:
     https://packaging.python.org/en/latest/specifications/recording-installed-packages/
     """
     for record in environment.packages.glob("*.dist-info/RECORD"):
-        with record.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))
+        try:
+            with record.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.reader(file))
+        except (UnicodeDecodeError, csv.Error):  # It is no list.
+            continue
         new = [_corrected(row, environment.packages) for row in rows]
         if new != rows:
             text = io.StringIO()
@@ -298,7 +301,7 @@ def correct_records(environment: Environment) -> None:
 
 def _corrected(row: list[str], packages: Path) -> list[str]:
     """Return a row of path, hash and size as it should be; empty if there is no such file."""
-    if not row or not (path := packages / row[0]).exists():
+    if not row or not os.path.isfile(path := packages / row[0]):
         return []
     size = str(path.stat().st_size)
     # Without a hash, as of bytecode, nothing is claimed.
