@@ -182,3 +182,9 @@ def test_no_other_server_sees_a_password(index: Index) -> None:
     index.known = 302
     index_logins.check({"ours": index.address}, own(index), CLICK)
     assert index.asked == ["/simple/click/"]
+
+
+def test_an_address_that_is_none_logs_in_nowhere(index: Index) -> None:
+    wrong = {**environment("u", "p"), "POETRY_REPOSITORIES_OURS_URL": "https://["}
+    assert index_logins.git_variables(wrong)["GIT_CONFIG_COUNT"] == "0"
+    index_logins.check({"ours": "no address"}, {}, {"ours": "x"})

@@ -136,3 +136,7 @@ def test_a_date_that_no_calendar_has_is_none() -> None:
     git("add", "--all")
     git("commit", "--quiet", "--message=x")
     assert "created" not in found("99999999999999")
+
+
+def test_an_address_that_cannot_be_read_is_none() -> None:
+    assert labels.address("https://[") == ""

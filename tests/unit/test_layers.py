@@ -1,5 +1,6 @@
 """docker/host/layers.py measures an image by the files in its layers, whatever the engine."""
 
+import io
 import json
 import sys
 import tarfile
@@ -255,3 +256,23 @@ def test_what_is_wrong_is_a_sentence(
     assert str(error.value).startswith(
         ("Usage: python docker/host/layers.py IMAGE", "docker image fail")
     )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"history": ["RUN"]},
+        {"history": 1},
+        {"config": {"Labels": ["x"]}},
+        {"config": "x"},
+        {"os": 1},
+        {"rootfs": {"diff_ids": [1]}},
+        {"rootfs": []},
+    ],
+)
+def test_a_document_of_another_form_is_no_configuration(fields: dict[str, Any]) -> None:
+    right = {"rootfs": {"diff_ids": []}, "history": [{"created_by": "RUN"}]}
+    for document, is_one in ((right, True), ({**right, **fields}, False)):
+        stream = io.BytesIO(json.dumps(document).encode())
+        assert bool(layers._configuration(stream)) is is_one
+    assert layers._configuration(io.BytesIO(b'{"a":' * 50_000)) is None

@@ -146,3 +146,9 @@ def test_environments_of_a_project_that_cannot_be_written_are_in_the_users_cache
             found.append(project_file.environments())
     assert found[0] == found[2] != found[1]
     assert {path.parent for path in found} == {Path("/cache/seedpod/nox")}
+
+
+def test_what_is_nested_too_deep_is_refused_in_two_sentences() -> None:
+    write(f"a = {'[' * 5_000}")
+    with pytest.raises(SystemExit, match=r"cannot be read .* Correct it"):
+        project_file.read()

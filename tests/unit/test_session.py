@@ -128,3 +128,8 @@ def test_an_interrupt_between_two_steps_ends_a_program_without_a_traceback() -> 
     with pytest.raises(SystemExit) as end, session.ended_by_errors():
         raise KeyboardInterrupt
     assert end.value.code == 130
+
+
+def test_what_is_nested_too_deep_is_an_empty_object(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("[" * 100_000)
+    assert session.read_json(tmp_path / "x") == {}

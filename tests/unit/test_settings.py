@@ -435,3 +435,9 @@ def test_a_login_for_no_index_that_is_known_is_passed_on_alone(
     settings.apply()
     assert os.environ["PIP_ENV"] == f"{LOGIN[0]}=joe"
     assert "UV_INDEX" not in os.environ
+
+
+def test_what_is_nested_too_deep_sets_nothing(folder: Path) -> None:
+    (folder / "poetry.toml").write_text(f"a = {'[' * 5_000}")
+    settings.apply()
+    assert os.environ["PIP_ENV"] == ""

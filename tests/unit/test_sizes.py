@@ -366,3 +366,20 @@ def test_a_wrong_budget_is_refused_before_anything_is_built(
     Path("Dockerfile").write_text("FROM a AS base\nFROM base AS production\n")
     status, _, _ = run()
     assert told in str(status)
+
+
+@pytest.mark.parametrize("size", [10**400, "3", 3.5, None])
+def test_what_is_no_size_was_not_measured(size: Any) -> None:
+    layer = {"digest": "a", "instruction": "RUN", "size": size, "compressed": 1}
+    report = {"base": {"size": size, "compressed": 1, "layers": [layer], "distributions": {}}}
+    assert sizes.earlier(report) == {}
+
+
+@pytest.mark.parametrize("text", ["9" * 400 + " MB", "1." + "9" * 400 + " MB"])
+def test_a_budget_that_no_number_can_be_is_refused(text: str) -> None:
+    with pytest.raises(SessionError, match="is not a size"):
+        figures.parse_size(text, "x")
+
+
+def test_half_of_a_character_can_be_shown() -> None:
+    assert sizes.shorten("RUN \ud800").encode() == b"RUN \\ud800"

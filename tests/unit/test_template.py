@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from session import SessionError
 
 import template
 
@@ -158,3 +159,17 @@ def test_an_update_by_damaged_answers_is_refused_with_a_remedy(
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
         assert re.search(r"\. (Restore the file from Git|Save it as UTF-8)", done.stderr)
+
+
+def test_a_release_that_no_version_has_is_none() -> None:
+    assert template.version("9" * 5_000) is None
+
+
+def test_an_answer_with_a_null_byte_is_none() -> None:
+    with pytest.raises(SessionError, match="has no _src_path"):
+        template.answer("_src_path", "_src_path: a\0b\n")
+
+
+def test_an_address_is_no_option_of_git(project: Path) -> None:
+    (project / template.ANSWERS).write_text("_commit: v1\n_src_path: --upload-pack=x\n")
+    assert "repository '--upload-pack=x' does not exist" in run(project, "news").stderr

@@ -22,7 +22,7 @@ def read() -> dict[str, Any]:
         if content.startswith(BYTE_ORDER_MARK):
             sys.exit(f"{FILE} begins with a byte order mark. Save it as UTF-8 without one.")
         pyproject = tomllib.loads(content.decode())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         sys.exit(f"{FILE} cannot be read ({error}). Correct it.")
     if not isinstance(table(pyproject).get("name"), str):
         sys.exit(f'{FILE} has no name of the project. Add name = "…" to [project].')

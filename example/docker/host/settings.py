@@ -235,7 +235,7 @@ def _toml(name: str) -> dict[str, Any]:
     """Return the content of a file; nothing if it cannot be read, which its own readers say."""
     try:
         return tomllib.loads(Path(name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
 
 

@@ -18,12 +18,13 @@ import subprocess
 import sys
 import tarfile
 import zlib
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import asdict, dataclass
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
+from figures import is_size
 from session import SessionError, cache, docker, ended_by_errors, read_json, write_text
 
 # Bytes that are read at once, and those of a block of an archive.
@@ -116,8 +117,8 @@ def _measure(name: str, id: str, digests: list[str] | None) -> Image:
     key = _key(id, digests)
     sizes = recall(SIZES)
     instructions: Any = recall(INSTRUCTIONS).get(key)
-    known = {digest for digest, entry in sizes.items() if _are(int, entry, 2)}
-    if not (known.issuperset(digests) and _are(str, instructions, len(digests))):
+    known = {digest for digest, entry in sizes.items() if _are(is_size, entry, 2)}
+    if not (known.issuperset(digests) and _are(_is_text, instructions, len(digests))):
         measured, configurations = _read(name, known)
         sizes |= measured
         missing = set(digests) - known - measured.keys()
@@ -132,13 +133,13 @@ def _measure(name: str, id: str, digests: list[str] | None) -> Image:
     return Image(id, [Layer(digest, text, *sizes[digest]) for digest, text in rows])
 
 
-def _are(kind: type, entry: Any, length: int) -> bool:
+def _are(holds: Callable[[Any], bool], entry: Any, length: int) -> bool:
     """Tell whether an entry of a cache, which may be damaged, is a list of values of one kind."""
-    return (
-        isinstance(entry, list)
-        and len(entry) == length
-        and all(isinstance(value, kind) for value in entry)
-    )
+    return isinstance(entry, list) and len(entry) == length and all(map(holds, entry))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _instructions(configurations: list[dict[str, Any]], digests: list[str]) -> list[str]:
@@ -150,7 +151,7 @@ def _instructions(configurations: list[dict[str, Any]], digests: list[str]) -> l
             made = [entry for entry in history if not entry.get("empty_layer")]
             if len(made) == len(digests):
                 return [
-                    entry.get("created_by") or entry.get("comment") or digest
+                    str(entry.get("created_by") or entry.get("comment") or digest)
                     for entry, digest in zip(made, digests, strict=True)
                 ]
     return digests
@@ -219,10 +220,22 @@ def _configuration(content: IO[bytes]) -> dict[str, Any] | None:
     """Return the JSON document if it is an image's configuration."""
     try:
         document: dict[str, Any] = json.load(content)
-        digests = document["rootfs"]["diff_ids"]
-    except (ValueError, LookupError, TypeError):
+        return document if _is_configuration(document) else None
+    except (AttributeError, ValueError, LookupError, RecursionError, TypeError):
         return None
-    return document if isinstance(digests, list) else None
+
+
+def _is_configuration(document: dict[str, Any]) -> bool:
+    """Tell whether a document has what is read of one (OCI image configuration), in its form."""
+    names = (document.get("config") or {}).get("Labels") or {}
+    entries, words = document.get("history") or [], ("architecture", "os", "variant", "created")
+    return (
+        isinstance(document["rootfs"]["diff_ids"], list)
+        and all(map(_is_text, document["rootfs"]["diff_ids"]))
+        and all(map(_is_text, names.values()))
+        and all(map(_is_text, (document.get(word, "") for word in words)))
+        and all(isinstance(entry, dict) for entry in entries)
+    )
 
 
 class Archive(BufferedIOBase):

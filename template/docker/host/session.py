@@ -84,7 +84,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a file; an empty one if the file is missing or damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
 

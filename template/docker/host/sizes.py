@@ -24,7 +24,7 @@ import engine
 import platforms
 import project_file
 import settings
-from figures import parse_size, print_table, show_size
+from figures import is_size, parse_size, print_table, show_size
 from layers import MOST_IMAGES, Image, Layer, SizeError, keep, measure, recall
 from session import docker, ended_by_errors, read_json, write_text
 
@@ -67,6 +67,8 @@ class Stage:
 def shorten(instruction: str) -> str:
     """Return an instruction in one line, without the shell that runs it."""
     text = re.sub(r"^(RUN )?(/bin/sh -c |\|\d+ .*?/bin/sh -c )(#\(nop\) +)?", "", instruction)
+    # JSON may have half of a character.
+    text = text.encode(errors="backslashreplace").decode()
     text = " ".join(text.replace("# buildkit", "").split())
     return text if len(text) <= 70 else f"{text[:69]}…"
 
@@ -83,7 +85,7 @@ def distributions(name: str, image: Image) -> dict[str, int]:
 
 
 def _are_sizes(entry: Any) -> bool:
-    return isinstance(entry, dict) and all(isinstance(size, int) for size in entry.values())
+    return isinstance(entry, dict) and all(map(is_size, entry.values()))
 
 
 def earlier(report: dict[str, Any]) -> dict[str, Stage]:
@@ -97,8 +99,11 @@ def earlier(report: dict[str, Any]) -> dict[str, Stage]:
             stage = Stage(**{**entry, "layers": [Layer(**layer) for layer in entry["layers"]]})
         except (TypeError, LookupError):
             continue
-        if stage.size == sum(layer.size for layer in stage.layers) and _are_sizes(
-            stage.distributions
+        sizes = [layer.size for layer in stage.layers]
+        if (
+            all(map(is_size, (stage.size, *sizes)))
+            and stage.size == sum(sizes)
+            and _are_sizes(stage.distributions)
         ):
             stages[name] = stage
     return stages

@@ -36,7 +36,7 @@ Version = tuple[int, ...]
 
 def version(text: str) -> Version | None:
     """Return the release number at the beginning of a tag or a heading, None if there is none."""
-    found = re.match(r"v?(\d+(?:\.\d+)*)\b", text)
+    found = re.match(r"v?(\d{1,9}(?:\.\d{1,9})*)\b", text)
     return tuple(map(int, found.group(1).split("."))) if found else None
 
 
@@ -45,7 +45,7 @@ def answer(name: str, text: str | None = None) -> str:
     if text is None:
         text = read_text(Path(ANSWERS)) if Path(ANSWERS).exists() else ""
     # YAML quotes a version that could be a number.
-    found = re.search(rf"^{name}: ['\"]?(.*?)['\"]?\r?$", text, flags=re.MULTILINE)
+    found = re.search(rf"^{name}: ['\"]?([^\0\n]*?)['\"]?\r?$", text, flags=re.MULTILINE)
     if not found:
         raise SessionError(f"{ANSWERS} has no {name}. Restore the file from Git: Copier needs it.")
     return found.group(1)
@@ -71,7 +71,7 @@ def sections_after(changelog: str, current: Version | None) -> Iterator[str]:
 def news() -> str:
     """Return what the template's latest release says of those after this project's version."""
     with tempfile.TemporaryDirectory() as folder:
-        git("clone", "--quiet", "--bare", source(), folder)
+        git("clone", "--quiet", "--bare", "--", source(), folder)
         tags = git("tag", folder=folder).split()
         # Copier takes no pre-release, either.
         releases = [tag for tag in tags if re.fullmatch(r"v?\d+(\.\d+)*", tag)]

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from http.client import HTTPException
 from urllib.parse import quote, urlsplit
 
@@ -55,10 +56,11 @@ def git_variables(environment: Mapping[str, str]) -> dict[str, str]:
     settings: dict[str, str] = {}
     for variable, address in environment.items():
         if named := re.fullmatch(r"POETRY_REPOSITORIES_([A-Z_]+)_URL", variable):
-            # Git compares beginnings: without a slash, another host could begin like this one.
-            whole = address if urlsplit(address).path else f"{address}/"
-            full = _with_login(whole, *login(named[1], environment))
-            settings |= {f"url.{full}.insteadOf": whole} if full else {}
+            with suppress(ValueError):  # Who asks there says so.
+                # Git compares beginnings: without a slash, another host could begin like this one.
+                whole = address if urlsplit(address).path else f"{address}/"
+                full = _with_login(whole, *login(named[1], environment))
+                settings |= {f"url.{full}.insteadOf": whole} if full else {}
     found = {"GIT_CONFIG_COUNT": str(len(settings)), "GIT_TERMINAL_PROMPT": "0"}
     for number, (key, value) in enumerate(settings.items()):
         found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
@@ -93,8 +95,8 @@ def check(
         user, password = login(name, environment)
         token = b64encode(f"{user}:{password}".encode()).decode()
         headers = {"Authorization": f"Basic {token}"} if user or password else {}
-        request = urllib.request.Request(f"{address}/{package}/", headers=headers)
         try:
+            request = urllib.request.Request(f"{address}/{package}/", headers=headers)
             opener.open(request, timeout=SECONDS).close()
         except urllib.error.HTTPError as error:
             error.close()
