@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import registry
+import requests
 from registry import Document, Repository
 from session import SessionError
 
@@ -216,3 +217,29 @@ def test_a_registry_that_does_not_answer_is_said_at_once(
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     with pytest.raises(SessionError, match="does not do what it is asked"):
         Repository("127.0.0.1:1/x").attach(DIGEST, Document("text/x", "", "x"), DATE)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"{", b'{"manifests": 1}', b'{"manifests": ["x"]}', b'{"manifests": [{}]}', b"[" * 50_000],
+)
+def test_an_answer_that_cannot_be_read_is_said(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    found = requests.Response()
+    found.status_code, found._content = 200, answer
+    monkeypatch.setattr("registry.Plain.do_request", lambda *_, **__: found)
+    with pytest.raises(SessionError, match="cannot be read"):
+        [*Repository("127.0.0.1/shop").documents(DIGEST)]
+    with pytest.raises(SessionError, match="cannot be read"):
+        Repository("127.0.0.1/shop")._head(DIGEST)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"auths": 1}', "[" * 50_000])
+def test_settings_of_docker_that_cannot_be_read_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    (tmp_path / "config.json").write_text(content)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with pytest.raises(SessionError, match=r"Correct config\.json in "):
+        Repository("127.0.0.1/shop")

@@ -2,11 +2,14 @@
 
 import importlib.util
 import tarfile
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import root_files
 from root_files import Finding
+from session import SessionError
 
 from tests.unit.roots import DATE, SITE, Entry, distribution, entry, root
 
@@ -191,3 +194,67 @@ def test_every_name_of_a_file_with_several_is_looked_at() -> None:
         "/usr/bin/first": 1,
         "/usr/bin/second": 1,
     }
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"type": tarfile.SYMTYPE, "linkname": "passwd"},
+        {"type": tarfile.SYMTYPE, "linkname": ".."},
+        {"type": tarfile.LNKTYPE, "linkname": "none"},
+        {"type": tarfile.DIRTYPE},
+    ],
+    ids=["itself", "folder", "nothing", "is a folder"],
+)
+def test_without_a_file_of_users_only_root_has_a_name(fields: dict[str, Any]) -> None:
+    assert root(entry("/etc/passwd", **fields)).numbers("/etc/passwd") == {0}
+
+
+def test_a_number_that_no_user_has_is_none() -> None:
+    assert root(entry("/etc/passwd", b"x:x:" + b"9" * 5_000)).numbers("/etc/passwd") == {0}
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE])
+def test_what_a_package_says_of_itself_is_in_a_file(kind: bytes) -> None:
+    path = f"{SITE}/x-1.dist-info/METADATA"
+    assert root(entry(path, type=kind, linkname="none")).distributions == {}
+
+
+@pytest.mark.parametrize("name", ["", "Name: /", "Name: é"])
+def test_a_package_without_a_name_is_called_as_its_folder(name: str) -> None:
+    metadata = f"{name}\nVersion: 1\n".encode()
+    found = root(entry(f"{SITE}/x_y-1.dist-info/METADATA", metadata)).distributions
+    assert [*found] == ["x-y-1-dist-info"]
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        ("shop.py,shake_128=x,1", "is not what"),
+        ("a" * 200_000, "no list of files"),
+        ("shop.py\r,sha256=x,1", "is missing, and"),
+    ],
+    ids=["hash", "long", "line end"],
+)
+def test_a_list_of_files_may_be_damaged(record: str, told: str) -> None:
+    files = root(*distribution("shop", "1.0", {"shop.py": SOURCE}, [record]))
+    assert told in next(root_files.records(files)).problem
+
+
+def test_a_version_may_have_any_number_of_digits() -> None:
+    assert root_files.canonical("1" * 5_000) == root_files.canonical("0" + "1" * 5_000 + ".0")
+
+
+def test_an_archive_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("root_files.docker", lambda *_: "id")
+    monkeypatch.setattr("root_files.compose.removed", lambda _: nullcontext())
+
+    def export(command: tuple[str, ...]) -> None:
+        Path(command[2].partition("=")[2]).write_bytes(b"no archive")
+
+    monkeypatch.setattr("root_files.client.run", export)
+    with (
+        pytest.raises(SessionError, match="exports of shop cannot be read"),
+        root_files.exported("shop", "x"),
+    ):
+        pass

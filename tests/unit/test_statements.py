@@ -166,3 +166,9 @@ def test_an_image_of_no_commit_and_of_an_unknown_one_are_refused(commit: str) ->
         statements.provenance({"config": {}})
     with pytest.raises(SessionError, match="which is not here"):
         statements.provenance(configuration(revision="0" * 40))
+
+
+def test_what_is_nested_too_deep_is_no_statement(tmp_path: Path) -> None:
+    _, public = keys(tmp_path)
+    with pytest.raises(SessionError, match="is no signed statement"):
+        statements.verified("[" * 50_000, public)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import client
 import compose
-from session import docker
+from session import SessionError, docker
 
 # Of what is installed, and not of what a package brings in a folder of its own.
 METADATA = re.compile(r"/opt/venv/lib/python3[\d.]*/site-packages/[^/]+\.dist-info/METADATA")
@@ -60,6 +60,9 @@ SPELLINGS = {
     **{"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"},
     **{"r": "post", "rev": "post"},
 }
+# Of users and groups; and of what an image's files say of themselves.
+NUMBER, NAME = re.compile(r"\d{1,10}", re.ASCII), re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+MOST_LINKS = 20
 # What a project's file needs to be told from others by its content.
 LEAST_BYTES = 32
 
@@ -83,13 +86,21 @@ class Root:
 
     def files(self) -> Iterator[tuple[str, tarfile.TarInfo]]:
         """Yield paths and entries of regular files, each name of one with several."""
-        for path, entry in self.entries.items():
-            if entry.isreg() or entry.islnk():
-                yield path, self._regular(entry)
+        for path in self.entries:
+            if entry := self.file(path):
+                yield path, entry
+
+    def file(self, path: str) -> tarfile.TarInfo | None:
+        """Return a regular file, or the one that a hard link leads to; None if there is none."""
+        entry = self.entries.get(path)
+        if entry and entry.islnk():
+            entry = self.entries.get(posixpath.join("/", entry.linkname))
+        return entry if entry and entry.isreg() else None
 
     def open(self, path: str) -> io.BufferedReader:
         """Open a regular file."""
-        file = self._archive.extractfile(self._regular(self.entries[path]))
+        entry = self.file(path)
+        file = self._archive.extractfile(entry) if entry else None
         assert isinstance(file, io.BufferedReader), f"{path} is a regular file"
         return file
 
@@ -105,29 +116,35 @@ class Root:
 
     def numbers(self, path: str) -> set[int]:
         """Return the numbers that a file like /etc/passwd names; root's is always one of them."""
-        entry = self.entries.get(path)
-        while entry and entry.issym():
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.linkname))
+        for _ in range(MOST_LINKS):
             entry = self.entries.get(path)
-        text = self.read(path).decode(errors="replace") if entry else ""
+            if entry and entry.issym():
+                path = posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.linkname))
+        text = self.read(path).decode(errors="replace") if self.file(path) else ""
         fields = (line.split(":") for line in text.splitlines())
-        return {0, *(int(x[2]) for x in fields if len(x) > 2 and x[2].isdecimal())}
+        return {0, *(int(x[2]) for x in fields if len(x) > 2 and NUMBER.fullmatch(x[2]))}
 
     @cached_property
     def distributions(self) -> dict[str, tuple[str, str]]:
         """Version and folder of each distribution in the environment, by its name."""
         found = {}
         for path in self.entries:
-            if METADATA.fullmatch(path):
+            if METADATA.fullmatch(path) and self.file(path):
                 text = self.read(path).decode(errors="replace").partition("\n\n")[0]
                 fields = dict(re.findall(r"^(Name|Version): *(\S+)", text, flags=re.MULTILINE))
-                version = fields.get("Version", "")
-                found[normalise(fields.get("Name", ""))] = (version, posixpath.dirname(path))
+                folder = posixpath.dirname(path)
+                name = NAME.match(fields.get("Name", "")) or [posixpath.basename(folder)]
+                found[normalise(name[0])] = (fields.get("Version", ""), folder)
         return found
 
-    def _regular(self, entry: tarfile.TarInfo) -> tarfile.TarInfo:
-        """Return what a hard link leads to."""
-        return self.entries[posixpath.join("/", entry.linkname)] if entry.islnk() else entry
+    def recorded(self, folder: str) -> list[list[str]] | None:
+        """Return the rows of a distribution's list of files; None without one that can be read."""
+        record = f"{folder}/RECORD"
+        text = self.read(record).decode(errors="replace") if self.file(record) else ""
+        try:
+            return [*csv.reader(io.StringIO(text, newline=""))] if text else None
+        except csv.Error:
+            return None
 
 
 @contextmanager
@@ -142,8 +159,13 @@ def exported(image: str, project: str) -> Iterator[Root]:
         made = docker("create", f"--label={compose.PROJECT}={project}", image, "none")
         archive = Path(folder, "root.tar")
         client.run(("docker", "export", f"--output={archive}", made.strip()))
-        with tarfile.open(archive) as opened:
-            yield Root(opened)
+        try:
+            with tarfile.open(archive) as opened:
+                yield Root(opened)
+        except tarfile.TarError as error:
+            raise SessionError(
+                f"What the engine exports of {image} cannot be read ({error}). Build it again."
+            ) from error
 
 
 def normalise(name: str) -> str:
@@ -151,11 +173,12 @@ def normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def canonical(version: str) -> list[str | int]:
+def canonical(version: str) -> list[str]:
     """Return the parts of a version, whose spelling may differ (PEP 440, normalization)."""
     parts = re.findall(r"[a-z]+|\d+", version.lower().removeprefix("v"))
-    found = [int(part) if part.isdigit() else SPELLINGS.get(part, part) for part in parts]
-    while found and found[-1] == 0:
+    # As texts: a number may have more digits than Python reads.
+    found = [part.lstrip("0") if part.isdigit() else SPELLINGS.get(part, part) for part in parts]
+    while found and not found[-1]:
         found.pop()
     return found
 
@@ -269,10 +292,10 @@ def records(root: Root) -> Iterator[Finding]:
     present = dict(root.files())
     for _, folder in root.distributions.values():
         record = f"{folder}/RECORD"
-        if record not in present:
-            yield Finding("records", record, "is missing")
+        rows = root.recorded(folder)
+        if rows is None:
+            yield Finding("records", record, "is missing, or no list of files")
             continue
-        rows = csv.reader(io.StringIO(root.read(record).decode(errors="replace")))
         for name, digest, *_ in (row for row in rows if len(row) > 1 and row[1]):
             path = posixpath.normpath(posixpath.join(posixpath.dirname(folder), name))
             if path not in present:
@@ -284,7 +307,7 @@ def records(root: Root) -> Iterator[Finding]:
 def _has(root: Root, path: str, digest: str) -> bool:
     """Tell whether a file has a hash, like sha256=47DEQpj8…"""
     name, _, value = digest.partition("=")
-    if name not in hashlib.algorithms_guaranteed:
+    if name not in hashlib.algorithms_guaranteed or name.startswith("shake"):
         return False
     computed = base64.urlsafe_b64encode(root.hash(path, name)).decode()
     return computed.rstrip("=") == value.rstrip("=")
