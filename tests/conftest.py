@@ -82,12 +82,24 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """End with the time by file, with what was not tested, and why, and what is built nowhere."""
+    """End with the time by file, what was not tested, and why, what is built nowhere, and inputs.
+
+    These are the damaged files of tests/unit/test_fuzz.py and test_fuzz_archives.py.
+    """
     stats = terminalreporter.stats
     for name, seconds in _seconds_by_file(stats):
         terminalreporter.write_line(f"{seconds:7.1f} s  {name}")
     if any("tests/docker/" in report.nodeid for report in stats.get("passed", [])):
         terminalreporter.write_line(f"built nowhere: {', '.join(images.unbuilt())}")
+    tried = [
+        (report.nodeid.rpartition("[")[2].rstrip("]"), count)
+        for report in stats.get("passed", [])
+        for name, count in report.user_properties
+        if name == "inputs"
+    ]
+    if tried:
+        told = ", ".join(f"{count} for {name}" for name, count in sorted(tried))
+        terminalreporter.write_line(f"{sum(x for _, x in tried)} damaged inputs: {told}")
     skipped = stats.get("skipped", [])
     for line in families.summary([str(report.longrepr[2]) for report in skipped]):
         terminalreporter.write_line(line, yellow=True)
