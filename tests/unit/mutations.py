@@ -108,9 +108,9 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if event in STARTS:
         words = arguments[1] if event == "subprocess.Popen" else arguments[:1]
         words = [words] if isinstance(words, (str, bytes)) else words
-        name = os.path.basename(os.fsdecode(words[0]))
+        name = os.fsdecode(words[0])
         # Docker's settings name those by the end of their names, and that is what they are for.
-        if name not in programs and not name.startswith("docker-credential-"):
+        if os.path.basename(name) not in programs and not name.startswith("docker-credential-"):
             STARTED.append(f"{event} {words!r}")
     elif event == "exec" and str(getattr(arguments[0], "co_filename", "")).startswith(folder):
         STARTED.append(f"exec of {arguments[0].co_filename}")

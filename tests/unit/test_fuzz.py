@@ -28,6 +28,7 @@ import pins
 import platforms
 import poetry_lock
 import project_file
+import propose_versions
 import pytest
 import select_sources
 import select_system
@@ -197,12 +198,15 @@ def stages() -> None:
     main(select_sources, ".", "../sources")
     main(path_dependencies, ".", "../paths", "..", "work")
     main(select_wheels, facts, "none", "../paths", "../wheels")
-    name = project_file.name(project_file.read())
+    pyproject = ends(project_file.read)
+    if not pyproject:
+        return
+    name = project_file.name(pyproject)
     image = json.loads((facts / "image.json").read_text(encoding="utf-8"))
     for file in ("Dockerfile.jinja", "docker-compose.yml.jinja"):
         shutil.copy(TEMPLATE / file, file.removesuffix(".jinja"))
     ends(image_settings.write, image, name)
-    ends(labels.of, project_file.read(), "1700000000", "python:3.13")
+    ends(labels.of, pyproject, "1700000000", "python:3.13")
     selection = ends(wheelhouse.read_selection, facts / "development.json")
     if selection:
         sources = selection.sources
@@ -211,6 +215,9 @@ def stages() -> None:
         with mock.patch("urllib.request.build_opener", return_value=opener):
             ends(index_logins.check, sources, os.environ, dict.fromkeys(sources, "x"))
     ends(versions.choose, Archive(), {"libpq5": "*"}, "x")
+    with mock.patch("propose_versions.later_version", return_value="8.2"):
+        click = poetry_lock.Chosen("click", "8.1", "", [], [])
+        ends(propose_versions.proposals, [click], {}, Path())
 
 
 @target("git")

@@ -237,3 +237,13 @@ def test_an_index_is_unanswered_unless_uv_says_that_there_is_no_version(uv: Path
     says(uv, error="error: timed out", status=2)
     with pytest.raises(NoAnswerError, match="timed out"):
         propose_versions.later_version(raw(), {"PATH": f"{uv.parent}:/bin"})
+
+
+@pytest.mark.parametrize("wrong", ["name = 1", 'name = "x"\nversion = "1"\ndependencies = ["!"]'])
+def test_a_project_that_poetry_refuses_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    monkeypatch.setattr("propose_versions.later_version", lambda *_: "8.2")
+    (tmp_path / "pyproject.toml").write_text(f"[project]\n{wrong}\n", encoding="utf-8")
+    [told] = propose_versions.proposals(locked("click==8.1"), {}, tmp_path)
+    assert told.startswith("Later versions are not looked up, because Poetry refuses this: ")

@@ -213,3 +213,11 @@ def test_a_manifest_that_is_damaged_is_named(tmp_path: Path, content: str) -> No
 def test_what_pip_could_not_read_is_refused(tmp_path: Path, requirement: str) -> None:
     with pytest.raises(WheelhouseError, match=r"one cannot be read in poetry\.lock"):
         read(tmp_path, Selection([], locked(requirement)))
+
+
+def test_a_name_that_no_file_can_have_is_of_no_wheel(tmp_path: Path) -> None:
+    """A build number may be of any length."""
+    name = f"one-1.0-1{'a' * 300}-py3-none-any.whl"
+    entry = {"origin": "built", "sha256": "a", "seconds": 1, "size": 1}
+    (tmp_path / wheelhouse.MANIFEST).write_text(json.dumps({name: entry}), encoding="utf-8")
+    assert wheelhouse.select(locked("one==1.0"), tmp_path, ANY, []) == {}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def select(
         path = folder / name
         if distribution in no_binary and entry["origin"] != "built":
             continue
-        if key and path.exists() and not wheel_tags.isdisjoint(tags):
+        if key and os.path.exists(path) and not wheel_tags.isdisjoint(tags):
             if digest(path) != entry["sha256"]:
                 raise WheelhouseError(
                     f"{name} in the wheelhouse has changed since it was made. "

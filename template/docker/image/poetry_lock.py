@@ -36,6 +36,7 @@ FORMS: dict[str, type] = {
     "package.*.version": str,
     "package.*.groups.*": str,
     "package.*.markers.*": str,
+    "package.*.dependencies": dict,
     "package.*.files.*.file": str,
     "package.*.files.*.hash": str,
     "package.*.source": dict,

@@ -131,8 +131,14 @@ def proposals(
             yield f"Later versions are not looked up, because the index did not answer: {error}."
             return
         if version:
-            required = required or [*requirements(project)]
-            yield proposal(package, version, holders(package.name, version, required))
+            try:
+                required = required or [*requirements(project)]
+                held_by = holders(package.name, version, required)
+            except (RuntimeError, TypeError, ValueError) as error:
+                told = " ".join(str(error).split())
+                yield f"Later versions are not looked up, because Poetry refuses this: {told}."
+                return
+            yield proposal(package, version, held_by)
 
 
 def main() -> None:
