@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import date, datetime, time
@@ -314,7 +315,10 @@ def attempt(target: Target, random: Random, programs: Sequence[str] = ()) -> Non
         mock.patch.dict(os.environ, {"XDG_CACHE_HOME": f"{folder}/cache", "HOME": folder}),
         redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8")),
         redirect_stderr(io.StringIO()),
+        warnings.catch_warnings(),
     ):
+        # What a library warns of is shown, and is no error.
+        warnings.simplefilter("default")
         work = Path(folder, "work")
         work.mkdir()
         os.chdir(work)

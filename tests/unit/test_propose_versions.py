@@ -247,3 +247,10 @@ def test_a_project_that_poetry_refuses_is_no_error(
     (tmp_path / "pyproject.toml").write_text(f"[project]\n{wrong}\n", encoding="utf-8")
     [told] = propose_versions.proposals(locked("click==8.1"), {}, tmp_path)
     assert told.startswith("Later versions are not looked up, because Poetry refuses this: ")
+
+
+def test_a_lock_without_packages_requires_nothing(tmp_path: Path) -> None:
+    text = '[project]\nname = "x"\nversion = "1"\n'
+    (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "poetry.lock").touch()
+    assert [*propose_versions.requirements(tmp_path)] == []

@@ -93,7 +93,7 @@ def requirements(project: Path) -> Iterator[tuple[str, str, str]]:
     for dependency in Factory().create_poetry(project).package.all_requires:
         yield "", dependency.name, str(dependency.constraint)
     lock = tomllib.loads((project / "poetry.lock").read_text(encoding="utf-8"))
-    for package in lock["package"]:
+    for package in lock.get("package", []):
         for name, entries in package.get("dependencies", {}).items():
             for entry in entries if isinstance(entries, list) else [entries]:
                 versions = entry.get("version", "*") if isinstance(entry, dict) else entry
