@@ -4,9 +4,7 @@ Sources: https://packaging.python.org/en/latest/specifications/core-metadata/, t
 wheels beside it, and PEP 770 for bills of materials that wheels bring.
 """
 
-import csv
 import email
-import io
 import json
 import posixpath
 import re
@@ -31,6 +29,7 @@ from packaging.tags import Tag, parse_tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion
 from root_files import Root, canonical, normalise
+from untrusted import tables, text
 
 SITE = re.compile(r"/opt/venv/lib/python(?P<version>3\.\d+)/site-packages/")
 ELF = b"\x7fELF"
@@ -61,8 +60,8 @@ class Distributions:
         # There may be several versions, each with a marker of its own.
         self._locked: dict[tuple[str, str], dict[str, Any]] = {
             (normalise(x["name"]), x["version"]): x
-            for x in lock.get("package", [])
-            if isinstance(x, dict) and {"name", "version"} <= x.keys()
+            for x in tables(lock, "package")
+            if _are_texts(x, "name", "version")
         }
         self._compiled = {normalise(name) for name in compiled}
         self._metadata = {
@@ -97,7 +96,7 @@ class Distributions:
         version, folder = self._root.distributions[name]
         metadata, locked = self._metadata[name], self._locked.get((name, version), {})
         # What is in no index has no address of one, which others could take for theirs.
-        is_local = is_own or locked.get("source", {}).get("type") in ("directory", "file")
+        is_local = is_own or _source(locked).get("type") in ("directory", "file")
         purl = PackageURL("pypi", name=name, version=version, qualifiers=_place(locked))
         part = Component(
             type=ComponentType.APPLICATION if is_own else ComponentType.LIBRARY,
@@ -107,7 +106,7 @@ class Distributions:
             licenses=licences(_licences(metadata)),
             purl=None if is_local or not name else purl,
         )
-        file = self._artifact(name, locked.get("files", []))
+        file = self._artifact(name, _artifacts(locked))
         if file and file["file"].endswith(".whl"):
             part.hashes.add(sha256(file["hash"].removeprefix("sha256:")))
             part.properties.add(Property(name="seedpod:file", value=file["file"]))
@@ -126,13 +125,14 @@ class Distributions:
         """
         version = self._root.distributions[name][0]
         path = f"{self._root.distributions[name][1]}/WHEEL"
-        text = self._root.read(path) if path in self._root.entries else b""
+        content = self._root.read(path) if self._root.file(path) else b""
         tags: set[Tag] = set()
-        for tag in _header(text).get_all("Tag") or []:
-            tags |= parse_tag(str(tag).strip())
+        for tag in _header(content).get_all("Tag") or []:
+            with suppress(ValueError):
+                tags |= parse_tag(str(tag).strip())
         wheels, sources = [], []
         for file in files:
-            if not file.get("hash", "").startswith("sha256:"):
+            if not SHA256.fullmatch(file["hash"].removeprefix("sha256:")):
                 continue
             try:
                 parsed = parse_wheel_filename(file["file"])
@@ -154,9 +154,7 @@ class Distributions:
         """Add the shared libraries that a distribution has of others."""
         for path in self._files[name]:
             found = LIBRARY.fullmatch(posixpath.basename(path))
-            entry = self._root.entries.get(path)
-            # In what is no archive's regular file, a link say, it is another path's.
-            if not found or entry is None or not (entry.isreg() or entry.islnk()):
+            if not found or not self._root.file(path):
                 continue
             with self._root.open(path) as file:
                 if file.read(len(ELF)) != ELF:
@@ -204,9 +202,9 @@ class Distributions:
                         waiting.append(pair)
 
     def _requirements(self, name: str, extra: str) -> Iterator[Requirement]:
-        for text in self._metadata[name].get_all("Requires-Dist") or []:
+        for written in self._metadata[name].get_all("Requires-Dist") or []:
             try:
-                requirement = Requirement(str(text))
+                requirement = Requirement(str(written))
             except InvalidRequirement:
                 continue
             environment = {**self._environment, "extra": extra}
@@ -233,17 +231,10 @@ class Distributions:
     def _recorded(self, name: str) -> Iterator[str]:
         """Yield the files that a distribution lists, as far as they are there."""
         folder = self._root.distributions[name][1]
-        record = f"{folder}/RECORD"
-        text = self._root.read(record).decode(errors="replace") if self._has(record) else ""
-        with suppress(csv.Error):
-            for row in csv.reader(io.StringIO(text, newline="")):
-                path = posixpath.normpath(posixpath.join(posixpath.dirname(folder), *row[:1]))
-                if self._has(path):
-                    yield path
-
-    def _has(self, path: str) -> bool:
-        entry = self._root.entries.get(path)
-        return entry is not None and (entry.isreg() or entry.islnk())
+        for row in self._root.recorded(folder) or []:
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(folder), *row[:1]))
+            if self._root.file(path):
+                yield path
 
 
 def _header(content: bytes) -> Message:
@@ -258,10 +249,25 @@ def _licences(metadata: Message) -> Iterable[str]:
         return [expression]
     classifiers = map(str, metadata.get_all("Classifier") or [])
     named = [x.rpartition(" :: ")[2] for x in classifiers if x.startswith(CLASSIFIER)]
-    text = str(metadata.get("License") or "").strip()
+    old = str(metadata.get("License") or "").strip()
     # Some have the whole text of a licence there.
-    is_name = text and text.upper() != "UNKNOWN" and "\n" not in text and len(text) <= LONGEST_NAME
-    return [text] if is_name else [x for x in named if x != "OSI Approved"]
+    is_name = old and old.upper() != "UNKNOWN" and "\n" not in old and len(old) <= LONGEST_NAME
+    return [old] if is_name else [x for x in named if x != "OSI Approved"]
+
+
+def _are_texts(table: Mapping[str, Any], *keys: str) -> bool:
+    return all(isinstance(table.get(key), str) for key in keys)
+
+
+def _source(locked: Mapping[str, Any]) -> dict[str, str]:
+    """Return where a locked package comes from; empty for the default index."""
+    source = locked.get("source")
+    return source if isinstance(source, dict) and _are_texts(source, *source) else {}
+
+
+def _artifacts(locked: Mapping[str, Any]) -> Files:
+    """Return the locked files of a package."""
+    return [x for x in tables(locked, "files") if _are_texts(x, "file", "hash")]
 
 
 def _place(locked: Mapping[str, Any]) -> dict[str, str]:
@@ -269,7 +275,7 @@ def _place(locked: Mapping[str, Any]) -> dict[str, str]:
 
     None of it logs in anywhere, or is a folder of this machine.
     """
-    source = locked.get("source", {})
+    source = _source(locked)
     place = labels.address(source.get("url", ""))
     address, _, _ = place.partition("?")
     match source.get("type"):
@@ -289,52 +295,47 @@ def listed(content: bytes, path: str) -> Iterator[Component]:
     """
     try:
         document = json.loads(content)
-        found = document["components"] if document["bomFormat"] == "CycloneDX" else []
-        yield from _parts(found)
+        if document["bomFormat"] != "CycloneDX":
+            return
+        yield from _parts(document)
     except (LookupError, RecursionError, TypeError, ValueError):
         print(f"{path} is no bill in CycloneDX's format: what it lists is not in this one.")
 
 
-def _parts(found: Iterable[Any]) -> Iterator[Component]:
-    for part in found:
-        if not isinstance(part, dict) or not isinstance(part.get("name"), str):
+def _parts(document: Mapping[str, Any]) -> Iterator[Component]:
+    for part in tables(document, "components"):
+        name = text(part, "name")
+        if not name:
             continue
-        version = part.get("version")
         try:
             kind = ComponentType(part.get("type"))
         except ValueError:
             kind = ComponentType.LIBRARY
+        hashes = [x for x in tables(part, "hashes") if x.get("alg") == "SHA-256"]
+        digests = (text(x, "content") or "" for x in hashes)
         yield Component(
             type=kind,
-            group=_text(part.get("group")),
-            name=part["name"],
-            version=_text(version),
-            hashes=[
-                sha256(str(x["content"]))
-                for x in part.get("hashes") or []
-                if x.get("alg") == "SHA-256" and SHA256.fullmatch(str(x.get("content")))
-            ],
-            licenses=licences(_licence_names(part.get("licenses") or [])),
+            group=text(part, "group"),
+            name=name,
+            version=text(part, "version"),
+            hashes=[sha256(digest) for digest in digests if SHA256.fullmatch(digest)],
+            licenses=licences(_licence_names(part)),
             purl=_purl(part.get("purl")),
         )
-        yield from _parts(part.get("components") or [])
+        yield from _parts(part)
 
 
-def _licence_names(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    for choice in found:
-        licence = choice.get("license") or {}
-        name = choice.get("expression") or licence.get("id") or licence.get("name")
-        if isinstance(name, str):
+def _licence_names(part: Mapping[str, Any]) -> Iterator[str]:
+    for choice in tables(part, "licenses"):
+        licence = choice.get("license")
+        licence = licence if isinstance(licence, dict) else {}
+        if name := text(choice, "expression") or text(licence, "id") or text(licence, "name"):
             yield name
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _purl(text: Any) -> PackageURL | None:
+def _purl(address: Any) -> PackageURL | None:
     try:
-        return PackageURL.from_string(text) if isinstance(text, str) else None
+        return PackageURL.from_string(address) if isinstance(address, str) else None
     except ValueError:
         return None
 

@@ -24,6 +24,7 @@ from oras.container import Container
 from oras.provider import Registry
 from requests.adapters import HTTPAdapter
 from session import SessionError
+from untrusted import tables
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -110,9 +111,15 @@ class Repository:
         folder = os.environ.get("DOCKER_CONFIG")
         file = Path(folder, "config.json") if folder else None
         auth = self._registry.auth
-        auth.load_configs(self._container, [str(file)] if file and file.exists() else None)
-        if server == HUB:
-            auth._load_auth(HUB_LOGIN)
+        try:
+            auth.load_configs(self._container, [str(file)] if file and file.exists() else None)
+            if server == HUB:
+                auth._load_auth(HUB_LOGIN)
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise SessionError(
+                f"Docker's settings cannot be read ({error}). Correct config.json in "
+                f"{folder or '~/.docker'}, or in ~/.docker."
+            ) from error
 
     def attach(self, digest: str, document: Document, made: str) -> str:
         """Attach a document to the manifest with a digest, and return the document's own.
@@ -146,12 +153,12 @@ class Repository:
 
         What others attached may be anything; what cannot be read is left out.
         """
-        for entry in _tables(self._referrers(digest), "manifests"):
+        for entry in tables(self._referrers(digest), "manifests"):
             if entry.get("artifactType", kind) != kind:
                 continue
             with suppress(MissingError):
                 manifest = _json(self._manifest(str(entry.get("digest"))))
-                for layer in _tables(manifest, "layers"):
+                for layer in tables(manifest, "layers"):
                     name, size = str(layer.get("digest")), layer.get("size")
                     if layer.get("mediaType") != kind or not isinstance(size, int) or size > MOST:
                         continue
@@ -166,7 +173,7 @@ class Repository:
         try:
             while place:
                 answer = self._ask("GET", place, {"Accept": INDEX})
-                found += _tables(_json(answer), "manifests")
+                found += tables(_json(answer), "manifests")
                 following = answer.links.get("next", {}).get("url", "")
                 place = following.partition(f"{self._container.api_prefix}/")[2]
         except MissingError:
@@ -176,7 +183,7 @@ class Repository:
     def _list(self, subject: str, manifest: Mapping[str, Any], digest: str, size: int) -> None:
         """Add a document to the index with a tag, in which others stay."""
         index = self._index(subject)
-        kept = [x for x in _tables(index, "manifests") if x.get("digest") != digest]
+        kept = [x for x in tables(index, "manifests") if x.get("digest") != digest]
         keys = ("artifactType", "annotations")
         entry = {"mediaType": MANIFEST, "digest": digest, "size": size}
         kept.append({**entry, **{key: manifest[key] for key in keys}})
@@ -193,7 +200,8 @@ class Repository:
     def _head(self, digest: str) -> tuple[str, int]:
         """Return media type and bytes of a manifest."""
         answer = self._manifest(digest)
-        return answer.headers["Content-Type"].partition(";")[0], len(answer.content)
+        kind = answer.headers.get("Content-Type", "").partition(";")[0]
+        return str(_json(answer).get("mediaType") or kind or MANIFEST), len(answer.content)
 
     def _manifest(self, reference: str) -> requests.Response:
         headers = {"Accept": ", ".join((MANIFEST, DOCKER_MANIFEST, *INDEXES))}
@@ -249,11 +257,6 @@ def _json(answer: requests.Response) -> dict[str, Any]:
     except (RecursionError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _tables(value: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    found = value.get(key)
-    return [x for x in found if isinstance(x, dict)] if isinstance(found, list) else []
 
 
 def _digest(content: bytes) -> str:

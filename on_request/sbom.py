@@ -106,7 +106,7 @@ def described(image: Image) -> tuple[Bill, dict[str, Any]]:
     bill = Bill()
     with exported(image.name, engine.own_name("sbom")) as root:
         architecture = configuration.get("architecture", "")
-        found = Distributions(root, _locked(), architecture, compiled)
+        found = Distributions(root, locked(), architecture, compiled)
         references = found.add_to(bill, own)
         system.add_to(bill, root)
         recorded = {path: x for name, x in references.items() for path in found.files_of(name)}
@@ -119,12 +119,12 @@ def described(image: Image) -> tuple[Bill, dict[str, Any]]:
     return bill, configuration
 
 
-def _locked() -> dict[str, Any]:
+def locked() -> dict[str, Any]:
     """Return the content of poetry.lock, empty without it; raises SessionError."""
     lock = Path("poetry.lock")
     try:
         return tomllib.loads(read_text(lock)) if lock.exists() else {}
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise SessionError(f"{lock} cannot be read ({error}). Restore it from Git.") from error
 
 

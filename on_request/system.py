@@ -216,7 +216,6 @@ def _read(root: Root, path: str) -> str:
         elif entry.issym():
             target = posixpath.join(posixpath.dirname(path), entry.linkname)
         else:
-            is_file = entry.isreg() or entry.islnk()
-            return root.read(path).decode(errors="replace") if is_file else ""
+            return root.read(path).decode(errors="replace") if root.file(path) else ""
         path = posixpath.normpath(target)
     return ""

@@ -493,6 +493,15 @@ MESSAGES = [
         "The package index fails at http://index.example/simple/pytest/.",
     ),
     (
+        "ERROR: failed to build: failed to receive status: rpc error: code = Unavailable desc = "
+        "error reading from server: EOF",
+        "The engine ended while it worked.",
+    ),
+    (
+        "ERROR: failed to build: failed to solve: Unavailable: error reading from server: EOF",
+        "The engine ended while it worked.",
+    ),
+    (
         "received unexpected HTTP status: 500 Internal Server Error",
         "The registry fails with an error of its own.",
     ),

@@ -324,6 +324,11 @@ def settings_of_the_machine(random: Random, _: Path) -> None:
     ends(index_logins.git_variables, os.environ)
 
 
+def fetched() -> None:
+    """Fetch programs on request."""
+    on_request.fetch(Path("programs"))
+
+
 @target("git")
 def answers_of_copier(random: Random, _: Path) -> None:
     """Of programs only Git is started, and that runs none that an address names."""
@@ -337,7 +342,7 @@ def answers_of_copier(random: Random, _: Path) -> None:
         os.environ[f"GIT_CONFIG_KEY_{number}"] = f"protocol.{name}.allow"
         os.environ[f"GIT_CONFIG_VALUE_{number}"] = "never"
     os.environ["GIT_CONFIG_COUNT"] = str(len(SERVERS))
-    for function in (template.news, on_request.programs, template.finished, image_settings.check):
+    for function in (template.news, fetched, template.finished, image_settings.check):
         ends(function, *({}, "x") if function is image_settings.check else ())
     assert not Path("../started").exists()
 
@@ -453,7 +458,7 @@ def commits_of_programs(random: Random, _: Path) -> None:
     (cache / on_request.COMMITS).write_bytes(either(random, {"./x v1": "abc"}, as_json))
     Path(template.ANSWERS).write_text("_commit: v1\n_src_path: ./x\n")
     with mock.patch("on_request.git", side_effect=SessionError("x")):
-        ends(on_request.programs)
+        ends(fetched)
 
 
 @pytest.mark.parametrize("name", target.known)

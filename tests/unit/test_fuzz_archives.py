@@ -474,7 +474,7 @@ def answers_of_a_registry(random: Random, _: Path) -> None:
 
     def used() -> None:
         repository = registry.Repository("x.example/shop")
-        list(repository.documents(DIGEST))
+        list(repository.documents(DIGEST, "text/x"))
         repository._list(DIGEST, {"artifactType": "x", "annotations": {}}, DIGEST, 3)
         repository._head(DIGEST)
 

@@ -8,6 +8,7 @@ The variable SEEDPOD_SOURCE names a clone where the template's own address canno
 """
 
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -24,6 +25,7 @@ PROGRAMS = "on_request"
 # What hash a commit of a source has: a tag that is moved is not followed.
 COMMITS = "commits.json"
 MOST_COMMITS = 100
+HASH = re.compile(r"[0-9a-f]{40,64}")
 
 
 def fetch(folder: Path) -> None:
@@ -31,7 +33,7 @@ def fetch(folder: Path) -> None:
     source, commit = template.source(), template.answer("_commit")
     shutil.rmtree(folder, ignore_errors=True)
     known = layers.recall(COMMITS).get(f"{source} {commit}")
-    if isinstance(known, str) and _unpacked(_kept(known), folder):
+    if HASH.fullmatch(str(known)) and _unpacked(_kept(str(known)), folder):
         return
     with tempfile.TemporaryDirectory() as clone:
         hash = _clone(os.environ.get("SEEDPOD_SOURCE") or source, commit, clone)

@@ -56,6 +56,11 @@ CAUSES = (
         "See what docker buildx ls lists, and name one of these in BUILDX_BUILDER, or unset it.",
     ),
     (
+        r"Unavailable(?: desc = |: )error reading from server: (?:EOF|.*closed|.*reset)",
+        "The engine ended while it worked.",
+        "Start it again, and run the session once more: what was tagged before is still there.",
+    ),
+    (
         r"^(?:ERROR: )(?:failed to build: )?(?:failed to (?:list workers|find driver|solve): .*"
         r"(?:connection error|Unavailable)|(?:.*: )?context deadline exceeded)",
         "The builder in use does not answer.",
