@@ -45,6 +45,16 @@ def commit(folder: Path) -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
+def keys(folder: Path) -> tuple[Path, Path]:
+    """Make a private key and its public one."""
+    private, public = folder / "owner.pem", folder / "owner.pub"
+    make = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(private)]
+    subprocess.run(make, check=True, capture_output=True)
+    show = ["openssl", "pkey", "-in", str(private), "-pubout", "-out", str(public)]
+    subprocess.run(show, check=True)
+    return private, public
+
+
 def bill(project: Made, *arguments: str) -> dict[str, Any]:
     """Run the program as the session does, and return the document that it writes."""
     done = project.run(sys.executable, str(PROGRAM), *arguments, PYTHONPATH="docker/host")
@@ -128,11 +138,7 @@ def pushed(
 def test_what_was_pushed_has_a_signed_bill(pushed: tuple[Made, str], tmp_path: Path) -> None:
     """The registry is Debian's, which does not know referrers."""
     project, name = pushed
-    private, public = tmp_path / "owner.pem", tmp_path / "owner.pub"
-    make_key = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(private)]
-    subprocess.run(make_key, check=True, capture_output=True)
-    show = ["openssl", "pkey", "-in", str(private), "-pubout", "-out", str(public)]
-    subprocess.run(show, check=True)
+    private, public = keys(tmp_path)
     output = project.session("docker_sbom", "--attach", f"--key={private}")
     document = read(project)
     repository, digest = name.split("@")
@@ -156,11 +162,7 @@ def test_what_was_pushed_has_a_signed_bill(pushed: tuple[Made, str], tmp_path: P
 
 def test_what_nobody_signed_is_not_verified(pushed: tuple[Made, str], tmp_path: Path) -> None:
     project, name = pushed
-    private, public = tmp_path / "other.pem", tmp_path / "other.pub"
-    make_key = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(private)]
-    subprocess.run(make_key, check=True, capture_output=True)
-    show = ["openssl", "pkey", "-in", str(private), "-pubout", "-out", str(public)]
-    subprocess.run(show, check=True)
+    _, public = keys(tmp_path)
     output = project.refused("docker_sbom", f"--verify={name}", f"--key={public}")
     assert re.search(r"has (no signed document|nothing that is signed with)", output)
     output = project.refused("docker_sbom", f"{name.partition('@')[0]}:none")

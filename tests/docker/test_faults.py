@@ -325,32 +325,6 @@ def test_a_registry_that_refuses_half_way_is_named_and_a_later_push_ends_what_it
         assert digest.read_text(encoding="utf-8").startswith(name.rpartition(":")[0])
 
 
-@pytest.fixture(scope="module")
-def false_clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return Debian's libfaketime, which tells one process another time."""
-    folder = tmp_path_factory.mktemp("faketime")
-    subprocess.run(["apt-get", "download", "-qq", "libfaketime"], cwd=folder, check=True)
-    [package] = folder.glob("*.deb")
-    subprocess.run(["dpkg-deb", "--extract", str(package), str(folder)], check=True)
-    [library] = folder.glob("usr/lib/*/faketime/libfaketime.so.1")
-    return library
-
-
-@pytest.mark.parametrize("shift", ["-400d", "+400d"])
-def test_a_wrong_clock_of_the_sessions_changes_nothing(
-    project: Made, false_clock: Path, shift: str
-) -> None:
-    variables = {
-        "LD_PRELOAD": str(false_clock),
-        "FAKETIME": shift,
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    good = production(project)
-    for session in ("docker_prod", "docker_size", "docker_check", "docker_test", "sys_lock"):
-        project.session(session, **variables)
-    assert production(project) == good
-
-
 def test_two_builds_and_a_lock_at_once_leave_one_whole_state(project: Made) -> None:
     require(project, "humanize")
     commands = (["lock"], ["docker_prod"], ["docker_wheels"])

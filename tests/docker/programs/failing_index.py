@@ -51,7 +51,8 @@ class Relay(BaseHTTPRequestHandler):
 
             def relayed(found: re.Match[str]) -> str:
                 target, _, fragment = urljoin(address, found[1]).partition("#")
-                return f'href="/files/{quote(target, safe="")}#{fragment}"'
+                folder, _, name = target.rpartition("/")
+                return f'href="/files/{quote(folder, safe="")}/{name}#{fragment}"'
 
             content = re.sub(r'href="([^"]+)"', relayed, content.decode()).encode()
         else:
