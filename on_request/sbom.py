@@ -83,8 +83,7 @@ def pushed(name: str) -> Iterator[Image]:
         digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
         yield Image(f"{repository}@{digest}", "", repository, digest)
         return
-    # Docker's own statements about an image are in an index, too.
-    entries = [x for x in document["manifests"] if STATEMENT not in (x.get("annotations") or {})]
+    entries = [x for x in document["manifests"] if not _is_statement(x)]
     if not entries:
         raise SessionError(f"{name} is an index without images. Push one: nox -s docker_push")
     for entry in entries:
@@ -92,6 +91,15 @@ def pushed(name: str) -> Iterator[Image]:
         platform = "/".join(filter(None, map(place.get, ("os", "architecture", "variant"))))
         suffix = f"-{platforms.suffix(platform)}" if len(entries) > 1 else ""
         yield Image(f"{repository}@{entry['digest']}", suffix, repository, entry["digest"])
+
+
+def _is_statement(entry: dict[str, Any]) -> bool:
+    """Tell whether an entry of an index is Docker's own statement about an image.
+
+    That is for no platform: what an engine would run is an image, whatever it says of itself.
+    """
+    platform = entry.get("platform") or {}
+    return STATEMENT in (entry.get("annotations") or {}) and platform.get("os") == "unknown"
 
 
 def described(image: Image) -> tuple[Bill, dict[str, Any]]:
@@ -238,6 +246,7 @@ def verify(options: argparse.Namespace) -> None:
         stated = statements.verified(read_text(Path(options.verify)), options.key)
         print(_said(stated, options.key))
         return
+    statements.public_key(options.key)
     # Each image of an index is somebody's to run.
     said = []
     for image in pushed(options.verify):

@@ -121,6 +121,16 @@ def sign(content: Mapping[str, Any], key: Path) -> str:
     return json.dumps(envelope.to_dict(), indent=1) + "\n"
 
 
+def public_key(key: Path) -> SSlibKey:
+    """Return a public key; raises SessionError for a file that has none."""
+    try:
+        return SSlibKey.from_crypto(load_pem_public_key(read_text(key).encode()))
+    except (TypeError, ValueError, UnsupportedAlgorithm) as error:
+        raise SessionError(
+            f"{key} is no public key ({error}). Make one: openssl pkey -in KEY -pubout"
+        ) from error
+
+
 def verified(text: str, key: Path) -> dict[str, Any]:
     """Return the statement in a signed document; raises OtherKeyError if the key did not sign it.
 
@@ -128,12 +138,7 @@ def verified(text: str, key: Path) -> dict[str, Any]:
 
     In: the document, and a file with the public key, as "openssl pkey -pubout" writes it.
     """
-    try:
-        public = SSlibKey.from_crypto(load_pem_public_key(read_text(key).encode()))
-    except (TypeError, ValueError, UnsupportedAlgorithm) as error:
-        raise SessionError(
-            f"{key} is no public key ({error}). Make one: openssl pkey -in KEY -pubout"
-        ) from error
+    public = public_key(key)
     try:
         envelope = Envelope.from_dict(json.loads(text))
         envelope.verify([public], 1)
