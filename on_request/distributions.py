@@ -100,11 +100,11 @@ class Distributions:
         purl = PackageURL("pypi", name=name, version=version, qualifiers=_place(locked))
         part = Component(
             type=ComponentType.APPLICATION if is_own else ComponentType.LIBRARY,
-            name=str(metadata.get("Name") or name or posixpath.basename(folder)),
+            name=str(metadata.get("Name") or name),
             version=version,
             description=metadata.get("Summary"),
             licenses=licences(_licences(metadata)),
-            purl=None if is_local or not name else purl,
+            purl=None if is_local else purl,
         )
         file = self._artifact(name, _artifacts(locked))
         if file and file["file"].endswith(".whl"):

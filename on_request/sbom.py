@@ -118,10 +118,9 @@ def described(image: Image) -> tuple[Bill, dict[str, Any]]:
         references = found.add_to(bill, own)
         system.add_to(bill, root)
         recorded = {path: x for name, x in references.items() for path in found.files_of(name)}
-        files = dict(root.files())
         for path, digest in _own_files(content):
             # A later step may have removed or replaced it.
-            if path in files and root.hash(path, "sha256").hex() == digest:
+            if root.file(path) and root.hash(path, "sha256").hex() == digest:
                 part = Component(type=ComponentType.FILE, name=path, hashes=[sha256(digest)])
                 bill.add("own file", part, recorded.get(path, ""))
     return bill, configuration
@@ -235,7 +234,7 @@ def write(image: Image, options: argparse.Namespace) -> bool:
         for document in documents:
             digest = repository.attach(image.digest, document, date.isoformat())
             print(f"attached {document.title}: {image.repository}@{digest}")
-    return not any(not item.reason for item in known or ())
+    return all(item.reason for item in known or ())
 
 
 def verify(options: argparse.Namespace) -> None:
