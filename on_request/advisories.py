@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import project_file
 import requests
 import settings
+import untrusted
 from bill import Bill
 from cyclonedx.model import XsUri
 from cyclonedx.model.impact_analysis import ImpactAnalysisState
@@ -154,7 +156,10 @@ def add_to(bill: Bill, found: Iterable[Known]) -> None:
         by_name.setdefault(item.advisory["id"], []).append(item)
     for name, items in by_name.items():
         first = items[0]
-        source = VulnerabilitySource(name="OSV", url=XsUri(f"https://osv.dev/vulnerability/{name}"))
+        place = quote(name, safe="", errors="replace")
+        source = VulnerabilitySource(
+            name="OSV", url=XsUri(f"https://osv.dev/vulnerability/{place}")
+        )
         analysis = VulnerabilityAnalysis(
             state=ImpactAnalysisState.EXPLOITABLE, detail=f"accepted: {first.reason}"
         )
@@ -163,7 +168,7 @@ def add_to(bill: Bill, found: Iterable[Known]) -> None:
                 bom_ref=name,
                 id=name,
                 source=source,
-                description=first.advisory.get("summary"),
+                description=untrusted.text(first.advisory, "summary"),
                 recommendation=f"Update to {first.fixed}." if first.fixed else None,
                 references=[
                     VulnerabilityReference(id=alias, source=source) for alias in first.names[1:]
@@ -198,7 +203,8 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
                         yield from _parse(archive.read(name), path / name)
         else:
             yield from _parse(path.read_bytes(), path)
-    except (EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    # The names in an archive may be in no encoding.
+    except (EOFError, RuntimeError, UnicodeDecodeError, zipfile.BadZipFile, zlib.error) as error:
         raise SessionError(f"{path} cannot be read ({error}). Fetch it again.") from error
 
 

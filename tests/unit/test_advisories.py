@@ -273,10 +273,20 @@ def test_a_service_that_does_not_answer_as_osv_does_is_named(service: str) -> No
 
 
 @pytest.mark.parametrize(
-    "fields", [{"aliases": None}, {"aliases": [1]}, {"database_specific": "x"}, {"upstream": 1}]
+    "fields",
+    [
+        {"aliases": None},
+        {"aliases": [1]},
+        {"database_specific": "x"},
+        {"upstream": 1},
+        {"summary": []},
+        {"id": "a % \ud800"},
+    ],
 )
 def test_odd_fields_of_an_advisory_are_no_error(fields: dict[str, Any]) -> None:
-    assert found(WEB, advisory(WEB, {"introduced": "0"}, **fields)) == [("X-1", "")]
+    assert found(WEB, advisory(WEB, {"introduced": "0"}, **fields)) == [
+        (fields.get("id", "X-1"), "")
+    ]
     bill = Bill()
     advisories.add_to(bill, advisories.known([WEB], "advisories.json"))
     assert len(bill.vulnerabilities) == 1
