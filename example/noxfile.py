@@ -4,7 +4,6 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import nox
 
@@ -185,14 +184,14 @@ def install_locked(session: nox.Session) -> None:
 
 def host(session: nox.Session, program: str, *arguments: str) -> None:
     """Run a program of docker/host with Nox's own Python (3.11 or later)."""
-    # An interrupt is passed on at once, with time to stop and remove containers.
-    times: Any = {"interrupt_timeout": 0, "terminate_timeout": 90}
     command = (sys.executable, f"docker/host/{program}.py", *arguments)
-    session.run(*command, external=True, **times)
+    # An interrupt is passed on at once, with time to stop and remove containers.
+    with uninterrupted():
+        session.run(*command, external=True, interrupt_timeout=0, terminate_timeout=90)
 
 
 # A job that is cancelled or loses its terminal removes its containers, as after Ctrl-C.
-runpy.run_path("docker/host/interrupts.py")["install"]()
+uninterrupted = runpy.run_path("docker/host/interrupts.py")["install"]()
 # Sets the index for pip and uv, with which sessions install.
 SETTINGS = runpy.run_path("docker/host/settings.py")
 # Sessions of your own, which the template never touches.

@@ -13,7 +13,7 @@ import pytest
 from support import UnavailableError
 
 FAMILIES = (
-    *("alpine", "debian", "i386", "kustomize", "local", "registry", "services"),
+    *("alpine", "clock", "debian", "i386", "kustomize", "local", "registry", "services"),
     # Stand-ins for other Pythons than the default one.
     *("python3.11", "python3.12", "python3.14"),
 )

@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +21,13 @@ from typing import Any
 
 import pytest
 
-from support import builder
+from support import builder, debian
 from support.docker import Client
 from support.transfer import Registry
 from tests.docker.indexes import fallback, serving
 from tests.docker.kills import TIMES, kill, moments
 from tests.docker.projects import Made, Make, Twin, gateway
+from tests.families import needed_by
 
 pytestmark = pytest.mark.proofs
 
@@ -355,6 +357,44 @@ def test_damaged_caches_are_made_anew(project: Made, tmp_path: Path) -> None:
         for file in files:
             file.write_bytes(content)
         project.session("docker_size", **variables)
+
+
+@pytest.fixture(scope="module")
+def slow_clock(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, str]]:
+    """Return a function that says how to run a program some time ago: "-400d".
+
+    Made of libfaketime's source: with 0.9.10, which Debian 12 has, Python's time.sleep fails with
+    EINVAL; with 0.9.12 it works. https://github.com/wolfcw/libfaketime
+    """
+    folder = tmp_path_factory.mktemp("clock")
+    with needed_by("clock"):
+        debian.Apt("sid", folder / "apt").download_source("faketime", folder)
+    (archive,) = folder.glob("*.tar.*")
+    shutil.unpack_archive(archive, folder)
+    (source,) = folder.glob("*faketime*/src")
+    subprocess.run(["make", "--silent", "libfaketime.so.1"], cwd=source, check=True)
+    # Times that programs wait for are true.
+    always = {"LD_PRELOAD": str(source / "libfaketime.so.1"), "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    return lambda ago: {**always, "FAKETIME": ago}
+
+
+# Before the last commit, and before what a ZIP file can say.
+@pytest.mark.parametrize("ago", ["-400d", "-50y"])
+def test_a_clock_in_the_past_changes_nothing(
+    project: Made, slow_clock: Callable[[str], dict[str, str]], ago: str
+) -> None:
+    clock = slow_clock(ago)
+    year = project.run(sys.executable, "-c", "import datetime as d; print(d.date.today())", **clock)
+    assert year.stdout.strip() < "2026"
+    for name in ("lock", "sys_lock", "docker_prod"):
+        project.session(name)
+    good, lock = production(project), (project.folder / "poetry.lock").read_bytes()
+    for name in ("lock", "docker_prod", "docker_wheels", "docker_size", "docker_test"):
+        project.session(name, **clock)
+    for name, argument in (("sys_lock", "--check"), ("docker_check", ""), ("docker_run", "true")):
+        project.session(name, *filter(None, [argument]), **clock)
+    assert (project.folder / "poetry.lock").read_bytes() == lock
+    assert production(project) == good
 
 
 def test_a_damaged_wheel_is_named(project: Made) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 SIGNALS = [
     number
@@ -12,6 +14,7 @@ SIGNALS = [
 HANDLED = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
 # Who started this program.
 PARENT = os.getppid()
+RECEIVED: list[int] = []
 
 
 def is_orphan() -> bool:
@@ -19,10 +22,31 @@ def is_orphan() -> bool:
     return os.getppid() != PARENT
 
 
-def install() -> None:
-    """Let a job that is cancelled or loses its terminal end as after Ctrl-C."""
+def install() -> Callable[[], AbstractContextManager[None]]:
+    """Let a job that is cancelled or loses its terminal end as after Ctrl-C.
+
+    Out: ``uninterrupted``.
+    """
     for number in HANDLED:
         signal.signal(number, _interrupt)
+    return uninterrupted
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Raise KeyboardInterrupt before and after what it surrounds, if a signal has come.
+
+    Who waits for a process may miss that: CPython loses the status of one that ends just as the
+    signal comes, and then takes it for 0. https://github.com/python/cpython/issues/96863
+    """
+    _end_if_interrupted()
+    yield
+    _end_if_interrupted()
+
+
+def _end_if_interrupted() -> None:
+    if RECEIVED:
+        raise KeyboardInterrupt
 
 
 def ignore() -> None:
@@ -31,7 +55,8 @@ def ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _interrupt(*_: object) -> None:
+def _interrupt(number: int, _: object) -> None:
     """End the program; what follows until it has ended cannot disturb that."""
     ignore()
+    RECEIVED.append(number)
     raise KeyboardInterrupt

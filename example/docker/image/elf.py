@@ -55,11 +55,11 @@ def _parse(path: Path, data: bytes) -> Elf:
     segments = [_segment(data, start + index * size, wide, order) for index in range(count)]
     interpreter, needed, search = None, [], []
     # Of each kind there is one.
-    one = {kind: data[offset : offset + length] for kind, offset, _, length in segments[::-1]}
+    one = {kind: slice(offset, offset + length) for kind, offset, _, length in segments[::-1]}
     if PT_INTERP in one:
-        interpreter = one[PT_INTERP].rstrip(b"\0").decode()
+        interpreter = data[one[PT_INTERP]].rstrip(b"\0").decode()
     if PT_DYNAMIC in one:
-        entries = list(_dynamic(one[PT_DYNAMIC], wide, order))
+        entries = list(_dynamic(data[one[PT_DYNAMIC]], wide, order))
         address = next(value for tag, value in entries if tag == DT_STRTAB)
         strings = _file_offset(segments, address)
         needed = [_string(data, strings + at) for tag, at in entries if tag == DT_NEEDED]
