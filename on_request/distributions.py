@@ -4,7 +4,6 @@ Sources: https://packaging.python.org/en/latest/specifications/core-metadata/, t
 wheels beside it, and PEP 770 for bills of materials that wheels bring.
 """
 
-import email
 import json
 import posixpath
 import re
@@ -18,20 +17,13 @@ from bill import Bill, licences, sha256
 from cyclonedx.model import Property
 from cyclonedx.model.component import Component, ComponentType, Pedigree
 from packageurl import PackageURL
-from packaging.markers import (
-    Environment,
-    UndefinedComparison,
-    UndefinedEnvironmentName,
-    default_environment,
-)
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import Tag, parse_tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion
+from requirements import Installed, header
 from root_files import Root, canonical, normalise
 from untrusted import tables, text
 
-SITE = re.compile(r"/opt/venv/lib/python(?P<version>3\.\d+)/site-packages/")
 ELF = b"\x7fELF"
 # auditwheel adds a part of the file's hash to its name.
 LIBRARY = re.compile(r"(?P<name>lib.+?)(-[0-9a-f]{8,})?(?P<end>\.so(\.\d+)*)")
@@ -39,8 +31,6 @@ METADATA = re.compile(r"\.dist-info/METADATA$|\.egg-info(/PKG-INFO)?$")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 CLASSIFIER = "License :: "
 LONGEST_NAME = 100
-# As os.uname() has what an engine calls amd64.
-MACHINES = {"386": "i686", "amd64": "x86_64", "arm": "armv7l", "arm64": "aarch64"}
 
 Files = list[dict[str, str]]
 
@@ -64,12 +54,8 @@ class Distributions:
             if _are_texts(x, "name", "version")
         }
         self._compiled = {normalise(name) for name in compiled}
-        self._metadata = {
-            name: _header(root.read(f"{folder}/METADATA"))
-            for name, (_, folder) in root.distributions.items()
-        }
-        self._files = {name: [*self._recorded(name)] for name in root.distributions}
-        self._environment = self._markers(architecture)
+        self._installed = Installed(root, architecture)
+        self._metadata, self._files = self._installed.metadata, self._installed.files
 
     def add_to(self, bill: Bill, own: str) -> dict[str, str]:
         """Add them to a bill; return their references by their names.
@@ -84,7 +70,7 @@ class Distributions:
         for name, reference in found.items():
             self._add_bundled(bill, name, reference)
             self._add_listed(bill, name, reference)
-        for name, needed in self._needed():
+        for name, needed, _ in self._installed.needed():
             bill.needs[found[name]].add(found[needed])
         return found
 
@@ -127,7 +113,7 @@ class Distributions:
         path = f"{self._root.distributions[name][1]}/WHEEL"
         content = self._root.read(path) if self._root.file(path) else b""
         tags: set[Tag] = set()
-        for tag in _header(content).get_all("Tag") or []:
+        for tag in header(content).get_all("Tag") or []:
             with suppress(ValueError):
                 tags |= parse_tag(str(tag).strip())
         wheels, sources = [], []
@@ -184,62 +170,6 @@ class Distributions:
                 # Each distribution has its own copy, and none stands for what is in the image.
                 own = f"{path}#{part.purl or f'{part.name}@{part.version}'}"
                 bill.add("part of a wheel", part, reference, own)
-
-    def _needed(self) -> Iterator[tuple[str, str]]:
-        """Yield pairs of distributions of which the first one requires the second."""
-        waiting: list[tuple[str, str]] = [(name, "") for name in self._metadata]
-        seen = set(waiting)
-        while waiting:
-            name, extra = waiting.pop()
-            for requirement in self._requirements(name, extra):
-                needed = normalise(requirement.name)
-                if needed not in self._metadata:
-                    continue
-                yield name, needed
-                for pair in ((needed, normalise(x)) for x in requirement.extras):
-                    if pair not in seen:
-                        seen.add(pair)
-                        waiting.append(pair)
-
-    def _requirements(self, name: str, extra: str) -> Iterator[Requirement]:
-        for written in self._metadata[name].get_all("Requires-Dist") or []:
-            try:
-                requirement = Requirement(str(written))
-            except InvalidRequirement:
-                continue
-            environment = {**self._environment, "extra": extra}
-            with suppress(UndefinedComparison, UndefinedEnvironmentName):
-                if requirement.marker is None or requirement.marker.evaluate(environment):
-                    yield requirement
-
-    def _markers(self, architecture: str) -> Mapping[str, str]:
-        """Return what markers of requirements ask for: of the image, not of this machine."""
-        version = next((x["version"] for x in map(SITE.match, self._root.entries) if x), "3")
-        own: Environment = default_environment()
-        return {
-            **{key: str(value) for key, value in own.items()},
-            "implementation_name": "cpython",
-            "os_name": "posix",
-            "platform_machine": MACHINES.get(architecture, architecture),
-            "platform_python_implementation": "CPython",
-            "platform_system": "Linux",
-            "python_full_version": f"{version}.0",
-            "python_version": version,
-            "sys_platform": "linux",
-        }
-
-    def _recorded(self, name: str) -> Iterator[str]:
-        """Yield the files that a distribution lists, as far as they are there."""
-        folder = self._root.distributions[name][1]
-        for row in self._root.recorded(folder) or []:
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(folder), *row[:1]))
-            if self._root.file(path):
-                yield path
-
-
-def _header(content: bytes) -> Message:
-    """Return the fields of a file like METADATA."""
-    return email.message_from_string(content.decode(errors="replace"))
 
 
 def _licences(metadata: Message) -> Iterable[str]:
@@ -353,7 +283,7 @@ def _of_node(content: bytes) -> Iterator[Component]:
 
 def _of_python(content: bytes) -> Iterator[Component]:
     """Yield a distribution that another one has in a folder of its own."""
-    metadata = _header(content)
+    metadata = header(content)
     name, version = (str(metadata.get(key) or "").strip() for key in ("Name", "Version"))
     if name and version:
         purl = PackageURL("pypi", name=normalise(name), version=version)

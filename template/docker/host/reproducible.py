@@ -24,6 +24,7 @@ class Entry:
     target: str
     attributes: tuple[tuple[str, str], ...]
     content: str
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def _entries(archive: Archive) -> Iterator[Entry]:
                     member.linkname,
                     tuple(sorted(member.pax_headers.items())),
                     _digest(file) if file else "",
+                    member.size if file else 0,
                 )
         while archive.read(CHUNK):
             pass

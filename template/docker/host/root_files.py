@@ -81,7 +81,7 @@ class Root:
 
     def __init__(self, archive: tarfile.TarFile) -> None:
         """Take the archive."""
-        self._archive = archive
+        self.archive = archive
         self.entries = {posixpath.join("/", x.name.rstrip("/")): x for x in archive}
 
     def files(self) -> Iterator[tuple[str, tarfile.TarInfo]]:
@@ -100,7 +100,7 @@ class Root:
     def open(self, path: str) -> io.BufferedReader:
         """Open a regular file."""
         entry = self.file(path)
-        file = self._archive.extractfile(entry) if entry else None
+        file = self.archive.extractfile(entry) if entry else None
         assert isinstance(file, io.BufferedReader), f"{path} is a regular file"
         return file
 

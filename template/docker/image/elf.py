@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+MAGIC = b"\x7fELF"
 PT_LOAD, PT_DYNAMIC, PT_INTERP = 1, 2, 3
 # The libraries that musl's linker is itself, whatever their version (load_library in its
 # ldso/dynlink.c). Alpine's name for it, libc.musl-x86_64.so.1, is a link that has to be there.
@@ -38,9 +39,11 @@ def read(path: Path) -> Elf | None:
     if not os.path.isfile(path):
         return None
     with path.open("rb") as file:
-        if file.read(4) != b"\x7fELF":
-            return None
-        data = b"\x7fELF" + file.read()
+        return parse(path, MAGIC + file.read()) if file.read(4) == MAGIC else None
+
+
+def parse(path: Path, data: bytes) -> Elf | None:
+    """Return what an ELF file with this content needs; None if it cannot be read."""
     try:
         return _parse(path, data)
     except (struct.error, IndexError, OverflowError, StopIteration, ValueError):
@@ -127,18 +130,22 @@ class Linker:
             return Path(name) if os.path.isfile(name) else None
         if self._musl and MUSL_ITSELF.match(name):
             return self._musl
-        origin = str(user.path.resolve().parent)
+        origin = str(self.real(user.path).parent)
         own = [Path(_expand(folder, origin)) for folder in user.search_path if folder]
         for folder in (*own, *self._folders):
             candidate = folder / name
-            if self._fits(candidate, user):
+            found = self.read(candidate)
+            if found is not None and found.machine == user.machine:
                 return Path(os.path.normpath(candidate))
         return self._bundled.get(name)
 
-    @staticmethod
-    def _fits(candidate: Path, user: Elf) -> bool:
-        found = read(candidate)
-        return found is not None and found.machine == user.machine
+    def read(self, path: Path) -> Elf | None:
+        """Return a file as ``read`` does: of another root, whoever knows that one."""
+        return read(path)
+
+    def real(self, path: Path) -> Path:
+        """Return a path without links."""
+        return path.resolve()
 
 
 def _expand(folder: str, origin: str) -> str:
@@ -165,7 +172,7 @@ def closure(roots: Iterable[Elf], linker: Linker) -> Closure:
             if library is None:
                 missing.setdefault(name, []).append(user)
                 continue
-            needed = read(library)
+            needed = linker.read(library)
             if library not in found and needed:
                 waiting.append(needed)
             found.setdefault(library, []).append(user)
