@@ -35,6 +35,8 @@ class Installed:
             for name, (_, folder) in root.distributions.items()
         }
         self.files = {name: [*self._recorded(name)] for name in root.distributions}
+        found = (x["version"] for x in map(SITE.match, root.entries) if x)
+        self.python = next(found, "3")
         self._environment = self._markers(architecture)
 
     def needed(self, wanted: Iterable[Requirement] = ()) -> Iterator[tuple[str, str, Requirement]]:
@@ -75,7 +77,6 @@ class Installed:
 
     def _markers(self, architecture: str) -> Mapping[str, str]:
         """Return what markers of requirements ask for: of the image, not of this machine."""
-        version = next((x["version"] for x in map(SITE.match, self._root.entries) if x), "3")
         own: Environment = default_environment()
         return {
             **{key: str(value) for key, value in own.items()},
@@ -84,8 +85,8 @@ class Installed:
             "platform_machine": MACHINES.get(architecture, architecture),
             "platform_python_implementation": "CPython",
             "platform_system": "Linux",
-            "python_full_version": f"{version}.0",
-            "python_version": version,
+            "python_full_version": f"{self.python}.0",
+            "python_version": self.python,
             "sys_platform": "linux",
         }
 

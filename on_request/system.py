@@ -5,7 +5,6 @@ https://github.com/package-url/purl-spec; "upstream" of a package URL is what sc
 package of the source.
 """
 
-import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from dataclasses import dataclass
 from bill import Bill, licences
 from cyclonedx.model.component import Component, ComponentType, Pedigree
 from packageurl import PackageURL
+from paths import release, text
 from root_files import Root
 
-RELEASE = ("/etc/os-release", "/usr/lib/os-release")
 STATUS = re.compile(r"/var/lib/dpkg/status(\.d/[^/]+(?<!\.md5sums))?")
 APK = ("/lib/apk/db/installed", "/usr/lib/apk/db/installed")
 INTERPRETER = re.compile(
@@ -23,7 +22,6 @@ INTERPRETER = re.compile(
 )
 # https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 LICENCE = re.compile(r"^License: *(\S.*)$", re.MULTILINE)
-MOST_LINKS = 20
 
 
 @dataclass(frozen=True)
@@ -59,22 +57,13 @@ def add_to(bill: Bill, root: Root) -> None:
         bill.add("interpreter", _interpreter(version))
 
 
-def release(root: Root) -> dict[str, str]:
-    """Return the fields of os-release(5); none without such a file."""
-    for path in RELEASE:
-        if content := _read(root, path):
-            fields = re.findall(r"^([A-Z_]+)=(.*)$", content, flags=re.MULTILINE)
-            return {name: value.strip().strip("\"'") for name, value in fields}
-    return {}
-
-
 def packages(root: Root) -> Iterator[Package]:
     """Yield the installed packages, of dpkg or of apk."""
     for path in root.entries:
         if STATUS.fullmatch(path):
             yield from _dpkg(root, path)
     for path in APK:
-        yield from _apk(_read(root, path))
+        yield from _apk(text(root, path))
 
 
 def interpreters(root: Root) -> set[str]:
@@ -150,7 +139,7 @@ def _interpreter(version: str) -> Component:
 
 
 def _dpkg(root: Root, path: str) -> Iterator[Package]:
-    for stanza in _read(root, path).strip().split("\n\n"):
+    for stanza in text(root, path).strip().split("\n\n"):
         found = re.findall(r"^(\S+): (.*(?:\n .*)*)", stanza, flags=re.MULTILINE)
         fields: dict[str, str] = dict(found)
         # A stanza of status.d is of what is there. What is not configured has its files, too.
@@ -198,24 +187,5 @@ def _names(entry: str, separator: str) -> Iterator[str]:
 
 def _copyright(root: Root, name: str) -> Iterable[str]:
     """Return the licences that the file of a Debian package names; none of a free text."""
-    text = _read(root, f"/usr/share/doc/{name}/copyright")
-    return [found.strip() for found in LICENCE.findall(text)] if "Format:" in text else []
-
-
-def _read(root: Root, path: str) -> str:
-    """Return the text of a file, links followed; empty without it."""
-    for _ in range(MOST_LINKS):
-        entry = root.entries.get(path)
-        if entry is None:
-            # A folder on the way may be a link: of documentation, to that of another package.
-            folder, name = posixpath.split(path)
-            above = root.entries.get(folder)
-            if above is None or not above.issym():
-                return ""
-            target = posixpath.join(posixpath.dirname(folder), above.linkname, name)
-        elif entry.issym():
-            target = posixpath.join(posixpath.dirname(path), entry.linkname)
-        else:
-            return root.read(path).decode(errors="replace") if root.file(path) else ""
-        path = posixpath.normpath(target)
-    return ""
+    found = text(root, f"/usr/share/doc/{name}/copyright")
+    return [x.strip() for x in LICENCE.findall(found)] if "Format:" in found else []

@@ -1,19 +1,21 @@
 """Measure the stages of the image and compare them with their budgets in pyproject.toml.
 
-    python docker/host/sizes.py [base=IMAGE STAGE=IMAGE …]
+    python docker/host/sizes.py [base=IMAGE STAGE=IMAGE … | OPTION …]
 
 Without arguments it builds base and every stage that has a budget. It prints a table of the stages,
 then the largest layers and distributions of the last one, and what grew since the last measurement
 within budget, which is kept in build/sizes.json. The same text goes to build/sizes.txt. The exit
 status is 1 if a stage is over its budget. Of further platforms, base and production are measured,
 whose budget is production's. What the size of a stage is stands in layers.py. One MB is 1,000,000
-bytes, as docker prints it.
+bytes, as docker prints it. Options are those of a program on request, which looks into production.
 """
 
 import io
 import json
 import re
+import runpy
 import sys
+import tempfile
 from collections.abc import Iterable
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import engine
+import on_request
 import platforms
 import project_file
 import settings
@@ -229,11 +232,23 @@ def run(images: dict[str, str], trimmed: dict[str, Any]) -> bool:
     return True
 
 
+def look_into_production() -> None:
+    """Run the program on request that takes the options."""
+    with ended_by_errors(), tempfile.TemporaryDirectory() as folder:
+        programs = Path(folder, on_request.PROGRAMS)
+        on_request.fetch(programs)
+        sys.path.append(str(programs))
+        runpy.run_path(str(programs / "explain_size.py"), run_name="__main__")
+
+
 def main() -> None:
-    """Take STAGE=IMAGE arguments, the base first, or none."""
+    """Take STAGE=IMAGE arguments, the base first, or options, or none."""
+    if sys.argv[1:] and sys.argv[1].startswith("-"):
+        look_into_production()
+        return
     images = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
     if images and (BASE not in images or not all(images.values())):
-        sys.exit("Usage: nox -s docker_size")
+        sys.exit("Usage: nox -s docker_size [-- OPTIONS], which --help lists")
     report, trimmed = io.StringIO(), {}
     with ended_by_errors():
         if not images:

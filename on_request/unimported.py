@@ -1,0 +1,131 @@
+"""Print the modules of the standard library that nothing in an image names: as JSON, a list.
+
+It runs in the image. A module counts as named if any code that can be reached has a statement that
+imports it, or its name as text: where modules are imported by one, and in compiled modules. Code is
+reached from what Python has loaded when it starts, and from all that is installed.
+"""
+
+import dis
+import importlib.util
+import json
+import marshal
+import os
+import re
+import sys
+import sysconfig
+from collections.abc import Collection, Iterator
+from importlib.machinery import EXTENSION_SUFFIXES
+from types import CodeType
+
+STDLIB = sysconfig.get_path("stdlib")
+# The interpreter itself imports these: to start, to show an error, for a prompt.
+BY_ITSELF = (
+    *(
+        "_collections_abc",
+        "_compat_pickle",
+        "_pylong",
+        "_pyrepl",
+        "_sitebuiltins",
+        "_strptime",
+        "codecs",
+    ),
+    *("copyreg", "encodings", "importlib", "io", "linecache", "locale", "pickle", "pkgutil"),
+    *("readline", "rlcompleter", "runpy", "site", "sysconfig", "threading", "tokenize"),
+    *("traceback", "types", "typing", "warnings", "weakref", "zipimport"),
+)
+# Of modules of Python 2, for old pickles.
+TABLE = "_compat_pickle"
+# The standard library imports it where a module is run as a program.
+SELF_TEST = "doctest"
+# What a module in C imports, it has as a text that ends with a zero.
+C_TEXT = re.compile(rb"(?<![\w.])([A-Za-z_][\w.]*)\0")
+# What imports modules by a text.
+BY_TEXT = {"__import__", "import_module", "find_spec"}
+# In front of the code: https://docs.python.org/3/library/importlib.html, PEP 552.
+HEAD = 16
+
+
+def files(folder: str) -> Iterator[str]:
+    """Yield the modules below a folder."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [x for x in folders if x not in ("__pycache__", "site-packages")]
+        for name in names:
+            if name.endswith((".py", ".pyc", *EXTENSION_SUFFIXES)):
+                yield os.path.join(place, name)
+
+
+def code(path: str) -> CodeType | None:
+    """Return the code of a module; None if it is compiled, or for another Python."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+        if path.endswith(".pyc"):
+            found = marshal.loads(content[HEAD:])
+        else:
+            cached = importlib.util.cache_from_source(path)
+            if os.path.exists(cached):
+                return code(cached)
+            found = compile(content, path, "exec", dont_inherit=True)
+    except (OSError, EOFError, SyntaxError, TypeError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, CodeType) else None
+
+
+def named(path: str, known: Collection[str]) -> set[str]:
+    """Return those of the known names that a module has."""
+    if path.endswith(tuple(EXTENSION_SUFFIXES)):
+        with open(path, "rb") as file:
+            content = file.read()
+        if path.startswith(STDLIB):
+            texts = {x.partition(b".")[0].decode() for x in C_TEXT.findall(content)}
+            return texts.intersection(known)
+        # Other languages have their texts without an end.
+        return {name for name in known if name.encode() in content}
+    found: set[str] = set()
+    waiting = [code(path)]
+    while waiting:
+        each = waiting.pop()
+        if each is None:
+            continue
+        # To read all instructions takes a while.
+        if any(name.partition(".")[0] in known for name in each.co_names):
+            imports = (x.argval for x in dis.get_instructions(each) if x.opname == "IMPORT_NAME")
+            found.update(str(name).partition(".")[0] for name in imports)
+        texts = [x for x in each.co_consts if isinstance(x, str) and len(x) < 100]
+        by_text = not BY_TEXT.isdisjoint(each.co_names)
+        found.update(x.partition(".")[0] for x in texts if by_text or "." in x)
+        # Names in a table, for whoever imports what is asked for.
+        for group in each.co_consts:
+            if isinstance(group, tuple):
+                found.update(x.partition(".")[0] for x in group if isinstance(x, str))
+        waiting += [x for x in each.co_consts if isinstance(x, CodeType)]
+    return found.intersection(known)
+
+
+def main() -> None:
+    """Print them."""
+    modules: dict[str, list[str]] = {}
+    for path in files(STDLIB):
+        parts = os.path.relpath(path, STDLIB).split(os.sep)
+        first = parts[1] if parts[0] == "lib-dynload" else parts[0]
+        modules.setdefault(first.partition(".")[0], []).append(path)
+    waiting = {name.partition(".")[0] for name in (*sys.modules, *BY_ITSELF)} & modules.keys()
+    for folder in {*map(os.path.abspath, sys.path)}:
+        if folder and not folder.startswith(STDLIB):
+            for path in files(folder):
+                waiting |= named(path, modules)
+    reached = set[str]()
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        if name != TABLE:
+            for path in modules[name]:
+                waiting |= named(path, modules) - reached - {SELF_TEST}
+    # What belongs to the build of this interpreter is named by a computed text.
+    left = {x for x in modules.keys() - reached if not x.startswith("_sysconfigdata")}
+    relative = {name: [os.path.relpath(x, STDLIB) for x in modules[name]] for name in left}
+    print(json.dumps(relative))
+
+
+if __name__ == "__main__":
+    main()
