@@ -117,7 +117,7 @@ def docker_wheels(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def docker_size(session: nox.Session) -> None:
-    """Measure the stages that have a budget in pyproject.toml, and compare them with it."""
+    """Measure stages and compare them with budgets (-- --html, --since, --why NAME, --suggest)."""
     host(session, "sizes", *session.posargs)
 
 

@@ -100,10 +100,10 @@ def print_layers(found: Contents) -> None:
 
 def explain(names: Sequence[str]) -> None:
     """Print why what has these names is in production; raises SessionError."""
-    pyproject = project_file.read()
-    lock = tomllib.loads(read_text(Path("poetry.lock")))
     with contents.opened(*contents.built()) as image:
-        reasons = Reasons(image, pyproject, lock)
+        # A project without a lock has one now.
+        lock = tomllib.loads(read_text(Path("poetry.lock")))
+        reasons = Reasons(image, project_file.read(), lock)
         for number, name in enumerate(names):
             print(*([""] if number else []), *reasons.of(name), sep="\n")
 

@@ -33,10 +33,15 @@ PYPROJECT, LOCK = project_file.FILE, Path("poetry.lock")
 EXCLUDE = Path("docker/stdlib-exclude.txt")
 TRIM = "tool.seedpod.trim"
 # Rules that are set or not; what to exclude, only the owner knows.
-RULES = ("tests", "sources", "symbols", "duplicates")
+RULES = {
+    "tests": "folders of tests that nothing imports",
+    "sources": "sources of compiled modules",
+    "symbols": "symbols of shared libraries",
+    "duplicates": "second copies of files",
+}
 UNIMPORTED = Path(__file__).with_name("unimported.py")
 # Where the Dockerfile reads what a suggestion changes, and how it reads that from elsewhere.
-CONTEXT = "suggested"
+TEST, CONTEXT = "test", "suggested"
 PLACES = {
     f"COPY {PYPROJECT} poetry.loc[k] ": f"COPY --from={CONTEXT} {PYPROJECT} poetry.loc[k] ",
     f"source={EXCLUDE.as_posix()},": f"from={CONTEXT},source={EXCLUDE.name},",
@@ -99,21 +104,26 @@ def suggestions(production: str) -> Iterator[Suggestion]:
 def rules(text: str) -> Iterator[Suggestion]:
     """Yield the rules of trimming that are not set, with pyproject.toml's text."""
     set_ = project_file.setting("trim")
-    for rule in RULES:
+    for rule, what in RULES.items():
         if not set_.get(rule):
             changed = with_rule(text, rule)
             if changed is None:
                 tell_left(f"{rule} of [{TRIM}]")
             else:
                 place = f"[{TRIM}] in {PYPROJECT}"
-                yield Suggestion(rule, place, (f"{rule} = true",), {PYPROJECT: changed})
+                yield Suggestion(what, place, (f"{rule} = true",), {PYPROJECT: changed})
 
 
 def unimported(production: str) -> Iterator[Suggestion]:
-    """Yield the modules of the standard library that nothing in the image imports."""
-    run = ("run", "--rm", "--network=none", "--entrypoint=python3", production, "-P", "-c")
+    """Yield the modules of the standard library that nothing in the image, or a test, imports."""
+    image, folders = production, list[str]()
+    if TEST in engine.stages():
+        # What the tests import has to be there, too, or they could not run on what ships.
+        engine.build(TEST, platform=platforms.wanted()[-1])
+        image, folders = f"{engine.name()}:{TEST}", ["/app"]
+    run = ("run", "--rm", "--network=none", "--entrypoint=python3", image, "-P", "-c")
     try:
-        modules = json.loads(docker(*run, UNIMPORTED.read_text(encoding="utf-8")))
+        modules = json.loads(docker(*run, UNIMPORTED.read_text(encoding="utf-8"), *folders))
     except (SessionError, ValueError) as error:
         print(f"What the image imports cannot be told ({error}).", file=sys.stderr)
         return
@@ -147,8 +157,9 @@ def unused(text: str) -> Iterator[Suggestion]:
         if changed is None or pins.LOCK.exists():
             tell_left(f"{name} of [{table}]")
         else:
-            place = f"[{table}] in {PYPROJECT}, if nothing loads or runs it by name: remove"
-            yield Suggestion(name, place, (system_packages.toml_key(name),), {PYPROJECT: changed})
+            place = f"if nothing loads or runs it by name, remove from [{table}] in {PYPROJECT}"
+            what = f"{name}, a system package that no library needs"
+            yield Suggestion(what, place, (system_packages.toml_key(name),), {PYPROJECT: changed})
 
 
 def tell_left(what: str) -> None:
@@ -185,8 +196,11 @@ def without(text: str, key: str, package: str) -> str | None:
 
 
 def _without_key(text: str, key: str) -> str:
-    line = rf"^\s*(?:{re.escape(key)}|\"{re.escape(key)}\")\s*=.*\n?"
-    return re.sub(line, "", text, count=1, flags=re.MULTILINE)
+    """Return the rest of a table, and what follows it, without the line of a key of that table."""
+    header = re.search(r"^[ \t]*\[", text, re.MULTILINE)
+    end = header.start() if header else len(text)
+    line = rf"^[ \t]*(?:{re.escape(key)}|\"{re.escape(key)}\")[ \t]*=.*\n?"
+    return re.sub(line, "", text[:end], count=1, flags=re.MULTILINE) + text[end:]
 
 
 def _is(text: str, wanted: Mapping[str, Any]) -> bool:

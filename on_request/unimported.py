@@ -1,11 +1,13 @@
 """Print the modules of the standard library that nothing in an image names: as JSON, a list.
 
-It runs in the image. A module counts as named if any code that can be reached has a statement that
-imports it, or its name as text: where modules are imported by one, and in compiled modules. Code is
-reached from what Python has loaded when it starts, and from all that is installed.
+It runs in the image; arguments are folders with further code. A module counts as named if any code
+that can be reached has a statement that imports it, or its name as text: where modules are imported
+by one, and in compiled modules. Code is reached from what Python has loaded when it starts, from
+all that is installed, and, of what only the tests need, from pytest and its plugins.
 """
 
 import dis
+import glob
 import importlib.util
 import json
 import marshal
@@ -18,19 +20,13 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from types import CodeType
 
 STDLIB = sysconfig.get_path("stdlib")
+# Of the stage of the tests: what production does not have.
+TESTS = "/opt/test/"
 # The interpreter itself imports these: to start, to show an error, for a prompt.
 BY_ITSELF = (
-    *(
-        "_collections_abc",
-        "_compat_pickle",
-        "_pylong",
-        "_pyrepl",
-        "_sitebuiltins",
-        "_strptime",
-        "codecs",
-    ),
-    *("copyreg", "encodings", "importlib", "io", "linecache", "locale", "pickle", "pkgutil"),
-    *("readline", "rlcompleter", "runpy", "site", "sysconfig", "threading", "tokenize"),
+    *("_collections_abc", "_compat_pickle", "_pylong", "_pyrepl", "_sitebuiltins", "_strptime"),
+    *("codecs", "copyreg", "encodings", "importlib", "io", "linecache", "locale", "pickle"),
+    *("pkgutil", "readline", "rlcompleter", "runpy", "site", "sysconfig", "threading", "tokenize"),
     *("traceback", "types", "typing", "warnings", "weakref", "zipimport"),
 )
 # Of modules of Python 2, for old pickles.
@@ -77,12 +73,11 @@ def named(path: str, known: Collection[str]) -> set[str]:
         with open(path, "rb") as file:
             content = file.read()
         if path.startswith(STDLIB):
-            texts = {x.partition(b".")[0].decode() for x in C_TEXT.findall(content)}
-            return texts.intersection(known)
+            found = {x.partition(b".")[0].decode() for x in C_TEXT.findall(content)}
+            return found.intersection(known)
         # Other languages have their texts without an end.
         return {name for name in known if name.encode() in content}
-    found: set[str] = set()
-    waiting = [code(path)]
+    found, waiting = set[str](), [code(path)]
     while waiting:
         each = waiting.pop()
         if each is None:
@@ -102,6 +97,15 @@ def named(path: str, known: Collection[str]) -> set[str]:
     return found.intersection(known)
 
 
+def plugins(folder: str) -> Iterator[str]:
+    """Yield pytest and the packages of its plugins, of what is installed in a folder."""
+    yield "pytest"
+    for file in glob.iglob(f"{glob.escape(folder)}/*.dist-info/entry_points.txt"):
+        with open(file, encoding="utf-8", errors="replace") as lines:
+            section = lines.read().partition("[pytest11]")[2].partition("[")[0]
+        yield from re.findall(r"=\s*(\w+)", section)
+
+
 def main() -> None:
     """Print them."""
     modules: dict[str, list[str]] = {}
@@ -109,20 +113,28 @@ def main() -> None:
         parts = os.path.relpath(path, STDLIB).split(os.sep)
         first = parts[1] if parts[0] == "lib-dynload" else parts[0]
         modules.setdefault(first.partition(".")[0], []).append(path)
-    waiting = {name.partition(".")[0] for name in (*sys.modules, *BY_ITSELF)} & modules.keys()
-    for folder in {*map(os.path.abspath, sys.path)}:
-        if folder and not folder.startswith(STDLIB):
+    known, own = {*modules}, list[str]()
+    started = {name.partition(".")[0] for name in (*sys.modules, *BY_ITSELF)}
+    for folder in {*map(os.path.abspath, (*sys.path, *sys.argv[1:]))}:
+        if folder.startswith(TESTS):
+            started.update(plugins(folder))
             for path in files(folder):
-                waiting |= named(path, modules)
+                first = os.path.relpath(path, folder).split(os.sep)[0]
+                modules.setdefault(first.partition(".")[0], []).append(path)
+        elif not folder.startswith(STDLIB):
+            own += files(folder)
+    waiting = started | {name for path in own for name in named(path, modules)}
+    waiting &= modules.keys()
     reached = set[str]()
     while waiting:
         name = waiting.pop()
         reached.add(name)
         if name != TABLE:
             for path in modules[name]:
-                waiting |= named(path, modules) - reached - {SELF_TEST}
+                not_needed = {SELF_TEST} if path.startswith(STDLIB) else set[str]()
+                waiting |= named(path, modules) - reached - not_needed
     # What belongs to the build of this interpreter is named by a computed text.
-    left = {x for x in modules.keys() - reached if not x.startswith("_sysconfigdata")}
+    left = {x for x in known - reached if not x.startswith("_sysconfigdata")}
     relative = {name: [os.path.relpath(x, STDLIB) for x in modules[name]] for name in left}
     print(json.dumps(relative))
 

@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,6 +39,8 @@ from tests.docker.projects import (
     service_images,
 )
 from tests.families import needed_by
+
+BROWSER = Path(__file__).parent / "browser"
 
 
 @pytest.fixture(scope="session")
@@ -163,6 +167,20 @@ def registry() -> Iterator[transfer.Registry]:
         with needed_by("registry"):
             running = stack.enter_context(transfer.registry())
         yield running
+
+
+@pytest.fixture(scope="session")
+def browser(client: Client, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the image of a browser, with programs that use it as a person does."""
+    context = Path(shutil.copytree(BROWSER, tmp_path_factory.mktemp("browser") / "context"))
+    download = (sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:")
+    fits = ("--python-version=3.13", *(f"--platform=manylinux{x}_x86_64" for x in ("1", "_2_28")))
+    command = [*download, *fits, f"--dest={context / 'wheels'}", "playwright"]
+    subprocess.run(command, check=True)
+    base = f"--build-arg=BASE={base_image(Layout.DEBIAN, client)}"
+    build = ("build", base, "--tag=seedpod/browser", str(context))
+    client.run_or_raise("The browser cannot be built.", *build)
+    return "seedpod/browser"
 
 
 @pytest.fixture

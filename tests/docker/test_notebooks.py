@@ -14,11 +14,9 @@ from typing import Any
 
 import pytest
 
-from support.docker import Client
 from support.images import Layout
-from tests.docker.projects import HARDENED, Made, Make, base_image, free_port, wait_until
+from tests.docker.projects import HARDENED, Made, Make, free_port, wait_until
 
-BROWSER = Path(__file__).parent / "browser"
 TOKEN = "secret-of-this-test"
 # The prototype's 443.4 MB, as docker_size counts, and three percent.
 MOST_MEGABYTES = 440
@@ -112,19 +110,6 @@ def test_another_command_runs_a_notebook_read_only_as_anybody(tested: Made, tmp_
     tested.docker("run", *options, *HARDENED, f"{tested.name}:production", *command)
     cells = json.loads((folder / "iris.ipynb").read_text(encoding="utf-8"))["cells"]
     assert "image/png" in cells[-1]["outputs"][0]["data"]
-
-
-@pytest.fixture(scope="module")
-def browser(client: Client, tested: Made, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the image of a browser that opens a notebook."""
-    context = Path(shutil.copytree(BROWSER, tmp_path_factory.mktemp("browser") / "context"))
-    download = (sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:")
-    fits = ("--python-version=3.13", *(f"--platform=manylinux{x}_x86_64" for x in ("1", "_2_28")))
-    command = [*download, *fits, f"--dest={context / 'wheels'}", "playwright"]
-    subprocess.run(command, check=True)
-    base = f"--build-arg=BASE={base_image(Layout.DEBIAN, client)}"
-    tested.docker("build", base, "--tag=seedpod/browser", str(context))
-    return "seedpod/browser"
 
 
 def test_a_person_opens_it_runs_all_cells_and_sees_the_plot(

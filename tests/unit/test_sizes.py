@@ -341,7 +341,7 @@ def test_without_arguments_the_stages_with_a_budget_are_built_and_measured(
     assert [line.split()[0] for line in out.split("\n\n")[0].splitlines()[1:]] == built
 
 
-@pytest.mark.parametrize("arguments", [["production=x:production"], ["x:base"], ["--help"]])
+@pytest.mark.parametrize("arguments", [["production=x:production"], ["x:base"]])
 def test_wrong_arguments_get_a_usage_line(run: Run, arguments: list[str]) -> None:
     status, _, _ = run(*arguments)
     assert str(status).startswith("Usage: nox -s docker_size")
@@ -383,3 +383,22 @@ def test_a_budget_that_no_number_can_be_is_refused(text: str) -> None:
 
 def test_half_of_a_character_can_be_shown() -> None:
     assert sizes.shorten("RUN \ud800").encode() == b"RUN \\ud800"
+
+
+def test_options_are_those_of_the_program_on_request(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is fetched, and takes them all."""
+    folders = []
+
+    def fetch(folder: Path) -> None:
+        folder.mkdir()
+        folders.append(folder)
+        program = "import sys, own; own.told(sys.argv[1:])\nsys.exit(3)\n"
+        (folder / "explain_size.py").write_text(program)
+        (folder / "own.py").write_text("told = print\n")
+
+    monkeypatch.setattr("on_request.fetch", fetch)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert run("--why", "x y", "z")[:2] == (3, "['--why', 'x y', 'z']\n")
+    assert not folders[0].exists()
