@@ -104,8 +104,14 @@ def explain(names: Sequence[str]) -> None:
         # A project without a lock has one now.
         lock = tomllib.loads(read_text(Path("poetry.lock")))
         reasons = Reasons(image, project_file.read(), lock)
+        unknown = []
         for number, name in enumerate(names):
-            print(*([""] if number else []), *reasons.of(name), sep="\n")
+            try:
+                print(*([""] if number else []), *reasons.of(name), sep="\n")
+            except SessionError as error:
+                unknown.append(str(error))
+    if unknown:
+        raise SessionError("\n".join(unknown))
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:

@@ -83,12 +83,13 @@ def chains(start: str, needed_by: dict[str, set[str]]) -> Iterator[list[str]]:
 def libraries(root: Root, name: str) -> list[str]:
     """Return the files that a user may mean by a name: a path, or that of a file or a link.
 
-    A library has its name without what follows ".so", too.
+    A library has its name without what follows ".so", too, and without the hash that a wheel adds.
     """
+    library = re.compile(rf"{re.escape(name)}(-[0-9a-f]{{8,}})?\.so(\..+)?")
     found: dict[str, None] = {}
     for path, entry in root.entries.items():
         last = posixpath.basename(path)
-        is_named = name in (path, last) or last.startswith(f"{name}.so")
+        is_named = name in (path, last) or library.fullmatch(last)
         if is_named and not entry.isdir() and not DATABASE.fullmatch(path):
             target = real(root, path)
             if root.file(target):

@@ -77,7 +77,8 @@ def named(path: str, known: Collection[str]) -> set[str]:
             return found.intersection(known)
         # Other languages have their texts without an end.
         return {name for name in known if name.encode() in content}
-    found, waiting = set[str](), [code(path)]
+    found, texts = set[str](), set[str]()
+    by_text, waiting = False, [code(path)]
     while waiting:
         each = waiting.pop()
         if each is None:
@@ -86,14 +87,13 @@ def named(path: str, known: Collection[str]) -> set[str]:
         if any(name.partition(".")[0] in known for name in each.co_names):
             imports = (x.argval for x in dis.get_instructions(each) if x.opname == "IMPORT_NAME")
             found.update(str(name).partition(".")[0] for name in imports)
-        texts = [x for x in each.co_consts if isinstance(x, str) and len(x) < 100]
-        by_text = not BY_TEXT.isdisjoint(each.co_names)
-        found.update(x.partition(".")[0] for x in texts if by_text or "." in x)
-        # Names in a table, for whoever imports what is asked for.
-        for group in each.co_consts:
-            if isinstance(group, tuple):
-                found.update(x.partition(".")[0] for x in group if isinstance(x, str))
+        by_text |= not BY_TEXT.isdisjoint(each.co_names)
+        for value in each.co_consts:
+            # Those of a table are together.
+            group = value if isinstance(value, tuple | frozenset) else (value,)
+            texts.update(x for x in group if isinstance(x, str))
         waiting += [x for x in each.co_consts if isinstance(x, CodeType)]
+    found.update(x.partition(".")[0] for x in texts if by_text or "." in x)
     return found.intersection(known)
 
 
@@ -115,7 +115,7 @@ def main() -> None:
         modules.setdefault(first.partition(".")[0], []).append(path)
     known, own = {*modules}, list[str]()
     started = {name.partition(".")[0] for name in (*sys.modules, *BY_ITSELF)}
-    for folder in {*map(os.path.abspath, (*sys.path, *sys.argv[1:]))}:
+    for folder in {*map(os.path.abspath, sys.path)}:
         if folder.startswith(TESTS):
             started.update(plugins(folder))
             for path in files(folder):
@@ -123,7 +123,10 @@ def main() -> None:
                 modules.setdefault(first.partition(".")[0], []).append(path)
         elif not folder.startswith(STDLIB):
             own += files(folder)
-    waiting = started | {name for path in own for name in named(path, modules)}
+    # What production has does without what only the tests need.
+    waiting = started | {name for path in own for name in named(path, known)}
+    tests = (path for folder in sys.argv[1:] for path in files(folder))
+    waiting |= {name for path in tests for name in named(path, modules)}
     waiting &= modules.keys()
     reached = set[str]()
     while waiting:

@@ -246,7 +246,12 @@ def reasons(make_image: MakeImage, monkeypatch: pytest.MonkeyPatch) -> Reasons:
         *distribution(
             "rust-ext",
             "1",
-            {"rust/_rust.so": elf_bytes(["libone.so.1"], runpath="$ORIGIN/../rust.libs")},
+            {
+                "rust/_rust.so": elf_bytes(
+                    ["libone.so.1", "libpq-0a1b2c3d.so.5"], runpath="$ORIGIN/../rust.libs"
+                ),
+                "rust.libs/libpq-0a1b2c3d.so.5": elf_bytes(),
+            },
         ),
         *distribution("left-over", "1"),
         entry(LIB, None),
@@ -303,6 +308,15 @@ DRIVER = "[tool.sys.debian13.dependencies] → driver"
             "libone.so.1",
             ["  shop → web[fast] (>=2) → rust-ext → _rust.so → libone.so.1.2.3"],
         ),
+        # One that a wheel brings, which adds a hash to its name.
+        (
+            "libpq",
+            [
+                "  shop → web[fast] (>=2) → rust-ext → _rust.so → libpq-0a1b2c3d.so.5",
+                "  shop → web[fast] (>=2) → core (<3) → rust-ext (==1)",
+                "  shop → web[fast] (>=2) → rust-ext",
+            ],
+        ),
         (
             "libtwo",
             [
@@ -356,3 +370,37 @@ def test_links_in_a_circle_end(make_image: MakeImage, monkeypatch: pytest.Monkey
     monkeypatch.setattr(project_file, "setting", lambda _: {})
     with pytest.raises(SessionError, match="Nothing in x is called liba"):
         Reasons(make_image(*ring), {"project": {"name": "s"}}, {}).of("liba.so")
+
+
+def test_packages_and_the_linker_of_alpine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database is unpacked with the links on the way to it, and nothing leads out of it."""
+    installed = (
+        "P:musl\nV:1.2\nF:lib\nR:ld-musl-x86_64.so.1\nR:libc.musl-x86_64.so.1\n\n"
+        "P:libffi\nV:3.5\nF:usr/lib\nR:libffi.so.8\n"
+    )
+    files = root(
+        entry("/etc/os-release", b"ID=alpine\nVERSION_ID=3.23.6\n"),
+        entry("/usr/lib/apk/db", None),
+        entry("/usr/lib/apk/db/installed", installed.encode()),
+        entry("/lib", None, type=tarfile.SYMTYPE, linkname="usr/lib"),
+        entry("/out", None, type=tarfile.SYMTYPE, linkname="/etc"),
+        entry("/usr/lib/ld-musl-x86_64.so.1", elf_bytes()),
+        entry(
+            "/usr/lib/libc.musl-x86_64.so.1",
+            None,
+            type=tarfile.SYMTYPE,
+            linkname="ld-musl-x86_64.so.1",
+        ),
+        entry("/usr/lib/libffi.so.8", elf_bytes(["libc.musl-x86_64.so.1"])),
+        entry(f"{STDLIB}/lib-dynload/_ctypes.so", elf_bytes(["libffi.so.8"])),
+    )
+    contents.unpack_database(files, tmp_path)
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(project_file, "setting", lambda _: {})
+    image = Image("x", files, Database(tmp_path), "amd64")
+    reasons = Reasons(image, {"project": {"name": "s"}}, {})
+    assert reasons.of("musl")[:2] == [
+        "musl 1.2 is a system package, 0.2 kB in 1 files",
+        "  the standard library → _ctypes.so → libffi.so.8 → ld-musl-x86_64.so.1",
+    ]
+    assert reasons.of("libffi.so.8")[0].endswith(" is of libffi 3.5, 0.2 kB")

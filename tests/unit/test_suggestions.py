@@ -136,6 +136,24 @@ STDLIB = {
 }
 
 
+def left(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, **code: str
+) -> set[str]:
+    """Return what of that nothing imports: in production, in tests, in packages for tests."""
+    places = {"production": "site", "tests": "app", "packages": "opt/test"}
+    added = {f"../{places[name]}/{name}.py": text for name, text in code.items()}
+    for name, text in {**STDLIB, **added}.items():
+        file = folder / "stdlib" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(unimported, "STDLIB", str(folder / "stdlib"))
+    monkeypatch.setattr(unimported, "TESTS", str(folder / "opt/test"))
+    monkeypatch.setattr(sys, "argv", ["-c", str(folder / "app")])
+    monkeypatch.setattr(sys, "path", [str(folder / x) for x in ("stdlib", "site", "opt/test")])
+    unimported.main()
+    return {*json.loads(capsys.readouterr().out)}
+
+
 @pytest.mark.parametrize(
     ("code", "imported"),
     [
@@ -145,7 +163,9 @@ STDLIB = {
         ("from wsgiref.simple_server import x\n", {"wsgiref"}),
         ("import importlib\nimportlib.import_module('wave')\n", {"wave"}),
         ("WHERE = 'wsgiref.simple_server:main'\n", {"wsgiref"}),
-        ("def f(x):\n    return x in ('wave', 'text')\n", {"wave", "text"}),
+        ("NAMES = {'wave', 'text'}\ndef f(x):\n    __import__(x)\n", {"wave", "text"}),
+        ("NAMES = ('wave', 'text')\ndef f(x):\n    __import__(x)\n", {"wave", "text"}),
+        ("NAMES = ('wave', 'text')\n", set()),
         ("import fast\n", {"fast", "_fast", "helper"}),
         ("not Python", set()),
     ],
@@ -157,14 +177,19 @@ def test_a_module_counts_as_imported_in_whatever_way_it_is(
     code: str,
     imported: set[str],
 ) -> None:
-    for name, text in {**STDLIB, "../site/installed.py": code}.items():
-        file = tmp_path / "stdlib" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    monkeypatch.setattr(unimported, "STDLIB", str(tmp_path / "stdlib"))
-    monkeypatch.setattr(sys, "argv", ["-c", str(tmp_path / "site")])
-    monkeypatch.setattr(sys, "path", [str(tmp_path / "stdlib")])
-    unimported.main()
-    left = json.loads(capsys.readouterr().out)
     known = {name.split(".")[0].split("/")[0] for name in STDLIB} - {"lib-dynload"} | {"_fast"}
-    assert known - left.keys() == imported
+    assert known - left(tmp_path, capsys, monkeypatch, production=code) == imported
+
+
+def test_what_tests_import_has_to_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of their packages, what they or pytest's plugins import; production imports none of these."""
+    code = {"packages": "import wave\n", "production": "import packages\n"}
+    assert "wave" in left(tmp_path, capsys, monkeypatch, **code, tests="import text\n")
+    assert "text" not in left(tmp_path, capsys, monkeypatch, **code, tests="import text\n")
+    assert "wave" not in left(tmp_path, capsys, monkeypatch, **code, tests="import packages\n")
+    plugin = tmp_path / "opt/test/p-1.dist-info/entry_points.txt"
+    plugin.parent.mkdir()
+    plugin.write_text("[x]\ny = no\n[pytest11]\nany = packages.plugin\n", encoding="utf-8")
+    assert "wave" not in left(tmp_path, capsys, monkeypatch, **code)
