@@ -14,6 +14,7 @@ from typing import Any
 import check
 import declaration
 import engine
+import explain_size
 import figures
 import hooks
 import image_settings
@@ -151,6 +152,8 @@ def test_what_is_advised_to_follow_the_dashes_is_accepted(
         assert all(option in done.stdout for option in options)
     elif name == "docker_sbom":
         assert sbom.arguments(words.split())
+    elif name == "docker_size":
+        assert explain_size.arguments(words.split())
     elif name in ("docker_check", "docker_push", "docker_wheels", "sys_lock"):
         [[program, *own]] = hosts(name)
         monkeypatch.setenv("PATH", "")
