@@ -157,17 +157,10 @@ def changes(before: Sizes, now: Sizes) -> list[Change]:
         (old, was), (new, size) = before.get(key, ("", 0)), now.get(key, ("", 0))
         if (old, was) == (new, size) and key in before and key in now:
             continue
-        verdict = (
-            "added"
-            if key not in before
-            else "removed"
-            if key not in now
-            else "same size"
-            if size == was
-            else "grown"
-            if size > was
-            else "shrunk"
-        )
+        if key in before and key in now:
+            verdict = "grown" if size > was else "shrunk" if size < was else "same size"
+        else:
+            verdict = "added" if key in now else "removed"
         found.append(Change(*key, (old, new), (was, size), verdict))
     return sorted(found, key=lambda x: (-abs(x.bytes), x.kind, x.name))
 
