@@ -50,6 +50,7 @@ ALWAYS = {
     "docker/host/project_file.py",
     "docker/host/pins.py",
     "docker/host/platforms.py",
+    "docker/host/podman.py",
     "docker/host/push.py",
     "docker/host/reproducible.py",
     "docker/host/root_files.py",

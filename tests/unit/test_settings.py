@@ -118,6 +118,14 @@ def test_of_two_proxies_the_one_in_capitals_is_used(monkeypatch: pytest.MonkeyPa
     assert os.environ["HTTPS_PROXY"] == os.environ["https_proxy"] == "a"
 
 
+def test_files_of_podman_belong_to_root_in_its_containers() -> None:
+    """That is who runs it, who needs no other owner."""
+    Path(".env").write_text("CONTAINER_ENGINE=podman\n")
+    settings.apply()
+    assert os.environ["CONTAINER_ENGINE"] == "podman"
+    assert (os.environ["HOST_UID"], os.environ["HOST_GID"]) == ("0", "0")
+
+
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the file that Docker's own settings would be in."""

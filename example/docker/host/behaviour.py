@@ -19,7 +19,7 @@ import client
 import compose
 import engine
 from root_files import Finding
-from session import SessionError, docker, write_text
+from session import SessionError, docker, docker_client, is_podman, write_text
 
 START_SECONDS, END_SECONDS, POLL_SECONDS = 60, 2, 0.1
 # On a busy machine what takes long to start takes long to end; engines wait for 10 seconds.
@@ -82,7 +82,7 @@ class Service:
         """Take an image with its configuration, a name for the project, a folder for its file."""
         self.image, self.name, self._file = image, name, Path(folder, "compose.json")
         own = (f"--project-name={name}", "--profile=production", "config", "--format=json")
-        model = json.loads(client.output(("docker", "compose", *own)))
+        model = json.loads(client.output((*compose.base_command(), *own)))
         service = model["services"][f"{engine.name()}-production"]
         self.ports = tcp_ports(config)
         self.has_health = has_health(service, config)
@@ -98,7 +98,7 @@ class Service:
 
     def _command(self, *words: str) -> tuple[str, ...]:
         files = (f"--project-name={self.name}", f"--file={self._file}", "--project-directory=.")
-        return ("docker", "compose", *files, *words)
+        return (*compose.base_command(), *files, *words)
 
     def create(self, copy: str) -> str:
         """Make a container of a copy, and return its number."""
@@ -297,6 +297,8 @@ def _start(service: Service, container: str) -> tuple[float, str]:
         if problem := _end(container):
             return passed, problem
         if service.has_health:
+            if is_podman():  # By itself it does so with systemd alone.
+                compose.docker_lines("healthcheck", "run", container)
             ready = _inspect(container, "State.Health.Status") == "healthy"
         else:
             ready = False
@@ -324,7 +326,7 @@ def _end(container: str) -> str:
 def _last_line(container: str) -> str:
     """Return the last line that a container has written."""
     done = subprocess.run(
-        ["docker", "logs", "--tail=1", container],
+        [docker_client(), "logs", "--tail=1", container],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -345,7 +347,7 @@ def _strictness(seen: Mapping[str, Any], container: str) -> Iterator[Finding]:
     """Yield settings that are not as strict as docker_run's, which an override may have changed."""
     host = _inspect(container, "HostConfig")
     # A rootless engine may have no way to limit processes.
-    can_limit = docker("info", "--format={{.PidsLimit}}").strip() != "false"
+    can_limit = is_podman() or docker("info", "--format={{.PidsLimit}}").strip() != "false"
     profiles = [x for x in host.get("SecurityOpt") or [] if x.startswith("seccomp")]
     for subject, is_wrong, problem in (
         ("capabilities", seen["capabilities"], "are not all dropped"),
@@ -390,6 +392,8 @@ def _written(container: str) -> Iterator[Finding]:
     mounts |= {*(_inspect(container, "HostConfig.Tmpfs") or {}), "/tmp"}
     paths = {line[2:]: line[0] for line in docker("diff", container).splitlines()}
     folders = {os.path.dirname(path) for path in paths}
+    if is_podman():  # It makes files there, and lists none of them.
+        folders.add("/etc")
     for path, kind in paths.items():
         # A folder changes with what is in it, and engines make the folders of mounts.
         if (kind == "C" and path in folders) or _is_mounted(path, mounts):

@@ -149,7 +149,9 @@ def check(image: str = "") -> bool:
     if not image:
         image = f"{engine.name()}:{engine.PRODUCTION}"
         engine.build(engine.PRODUCTION, platform=platform)
-    config = json.loads(docker("image", "inspect", image))[0]["Config"]
+    inspected = json.loads(docker("image", "inspect", image))[0]
+    # Podman tells the health check beside it.
+    config = {"Healthcheck": inspected.get("Healthcheck"), **inspected["Config"]}
     facts = {name: json.loads(text) for name, text in engine.ensure_lock().items()}
     locked = engine.exported("wheel-plan", "wheel-plan.json", platform=platform)["main"]
     name = engine.own_name("check")

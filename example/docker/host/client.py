@@ -81,6 +81,8 @@ class Client:
                 errors="replace",
                 env={**os.environ, **settings.proxies_of_docker()},
             )
+        # Only BuildKit has time stamps, by which the causes know a step's own lines.
+        self.stamp = "0 " if command[:2] == ["podman", "build"] else ""
         self.last: deque[str] = deque(maxlen=KEPT_LINES)
         self.reader = threading.Thread(target=self._relay, daemon=True)
         self.reader.start()
@@ -101,7 +103,7 @@ class Client:
         assert self.process.stderr is not None
         with self.process.stderr as messages:
             for line in messages:
-                self.last.append(line.rstrip("\n"))
+                self.last.append(self.stamp + line.rstrip("\n"))
                 # The terminal may be gone; the client is not to wait for it.
                 with suppress(OSError):
                     sys.stderr.write(line)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import layers
 import template
-from session import SessionError, cache, ended_by_errors, git
+from session import SessionError, cache, ended_by_errors, git, only_docker
 
 PROGRAMS = "on_request"
 # What hash a commit of a source has: a tag that is moved is not followed.
@@ -100,6 +100,8 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit("Usage: python docker/host/on_request.py FOLDER")
     with ended_by_errors():
+        # Its history does not say which layers are the application's.
+        only_docker("docker_sbom")
         fetch(Path(sys.argv[1]))
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import client
 import compose
-from session import SessionError, docker
+from session import SessionError, docker, docker_client
 
 # Of what is installed, and not of what a package brings in a folder of its own.
 METADATA = re.compile(r"/opt/venv/lib/python3[\d.]*/site-packages/[^/]+\.dist-info/METADATA")
@@ -158,7 +158,7 @@ def exported(image: str, project: str) -> Iterator[Root]:
         # It never runs; an image without a command needs one to be given.
         made = docker("create", f"--label={compose.PROJECT}={project}", image, "none")
         archive = Path(folder, "root.tar")
-        client.run(("docker", "export", f"--output={archive}", made.strip()))
+        client.run((docker_client(), "export", f"--output={archive}", made.strip()))
         try:
             with tarfile.open(archive) as opened:
                 yield Root(opened)

@@ -36,7 +36,8 @@ NETRC = ("~/.netrc", "~/_netrc")
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 # What builds take of .env; the rest of it is for compose only.
 BUILDS = (
-    *("APPLICATION_VERSION", "BUILDER_IMAGE", "DOCKER_DEFAULT_PLATFORM", "HOST_GID", "HOST_UID"),
+    *("APPLICATION_VERSION", "BUILDER_IMAGE", "CONTAINER_ENGINE", "DOCKER_DEFAULT_PLATFORM"),
+    *("HOST_GID", "HOST_UID"),
     "PYTHON_IMAGE",
 )
 
@@ -68,7 +69,10 @@ def apply() -> None:
     for name in PROXIES:
         proxy = os.environ.get(name) or os.environ.get(name.lower())
         os.environ.update(dict.fromkeys((name, name.lower()), proxy) if proxy else {})
-    if hasattr(os, "getuid"):  # Elsewhere Docker maps the owner.
+    if os.environ.get("CONTAINER_ENGINE") == "podman":  # Who runs it is root in its containers.
+        os.environ.setdefault("HOST_UID", "0")
+        os.environ.setdefault("HOST_GID", "0")
+    elif hasattr(os, "getuid"):  # Elsewhere Docker maps the owner.
         os.environ.setdefault("HOST_UID", str(os.getuid()))
         os.environ.setdefault("HOST_GID", str(os.getgid()))
 

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import interrupts
+import podman
 from client import Client
-from session import ended_by_errors
+from session import docker_client, ended_by_errors, is_podman
 
 if sys.platform != "win32":
     import termios
@@ -32,6 +33,8 @@ PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 # Marks the container of one "run" among those of its project.
 RUN = "seedpod.run"
+# As Docker says it of a container, and as Podman 4.3 does.
+RUNNING, EXITED = ("running", "Up", "paused", "Paused", "restarting"), ("exited", "Exited")
 DETACHED = ("--detach", "--detach=true", "--wait", "--no-start")
 # Within this time a container of ours ends by itself, or is killed; one of the developer's has the
 # time that its service gives it.
@@ -44,14 +47,24 @@ HEALTH_SECONDS = 5
 LOG_LINES = 20
 
 
+def base_command() -> list[str]:
+    """Return the start of a compose command; raises SessionError."""
+    return [podman.compose()] if is_podman() else ["docker", "compose"]
+
+
 def docker_lines(*arguments: str) -> list[str]:
-    """Return the lines that a docker command prints, none if it fails.
+    """Return the lines that a docker command prints, none if it fails."""
+    return _lines([docker_client(), *arguments])
+
+
+def _lines(command: Sequence[str]) -> list[str]:
+    """Return the lines that a command prints, none if it fails.
 
     It is out of reach of the keyboard: an interrupted clean-up would leave what it should remove.
     """
     with suppress(subprocess.TimeoutExpired):
         done = subprocess.run(
-            ["docker", *arguments],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -66,14 +79,18 @@ def docker_lines(*arguments: str) -> list[str]:
 
 def containers(*labels: str) -> dict[str, tuple[str, str, bool]]:
     """Return containers with all these labels: service, mark, and whether it runs, by number."""
-    shown = f'{{{{.ID}}}}\t{{{{.Label "{SERVICE}"}}}}\t{{{{.Label "{RUN}"}}}}\t{{{{.State}}}}'
+    shown = "\t".join(["{{.ID}}", label_format(SERVICE), label_format(RUN), "{{.State}}"])
     filters = [f"--filter=label={label}" for label in labels]
     lines = docker_lines("ps", "--all", "--no-trunc", f"--format={shown}", *filters)
     found = (line.split("\t") for line in lines)
     return {
-        number: (service, mark, state in ("running", "paused", "restarting"))
-        for number, service, mark, state in found
+        number: (service, mark, state.startswith(RUNNING)) for number, service, mark, state in found
     }
+
+
+def label_format(name: str) -> str:
+    """Return what stands in a format for the value of a container's label."""
+    return f'{{{{index .Labels "{name}"}}}}' if is_podman() else f'{{{{.Label "{name}"}}}}'
 
 
 class Own:
@@ -97,7 +114,7 @@ class Shared:
 
     def __init__(self, command: Sequence[str], mark: str) -> None:
         """Ask for what runs before the command starts."""
-        lines = docker_lines("compose", "config", "--format=json")
+        lines = _lines([*base_command(), "config", "--format=json"])
         model: dict[str, Any] = json.loads("\n".join(lines) or "{}")
         self.name: str = model.get("name", "")
         self.mark = mark if command[0] == "run" else ""
@@ -227,14 +244,14 @@ class Health:
 
 def show_failed(project: str) -> None:
     """Show the last lines of services that do not run, or are not healthy."""
-    shown = f'{{{{.ID}}}}\t{{{{.Label "{SERVICE}"}}}}\t{{{{.State}}}}\t{{{{.Status}}}}'
+    shown = "\t".join(["{{.ID}}", label_format(SERVICE), "{{.State}}", "{{.Status}}"])
     of_project = (f"--filter=label={PROJECT}={project}", f"--format={shown}")
     for line in docker_lines("ps", "--all", *of_project):
         number, service, state, status = line.split("\t")
-        ended_well = state == "exited" and "(0)" in status
-        if (state != "running" and not ended_well) or "unhealthy" in status:
+        ended_well = state.startswith(EXITED) and "(0)" in status
+        if (not state.startswith(RUNNING[:2]) and not ended_well) or "unhealthy" in status:
             done = subprocess.run(
-                ["docker", "logs", f"--tail={LOG_LINES}", number],
+                [docker_client(), "logs", f"--tail={LOG_LINES}", number],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -279,7 +296,7 @@ def run(*commands: Sequence[str], name: str = "") -> None:
         status, number = 1, 0
         try:
             for each in (*first, command):
-                client = clients.enter_context(Client(["docker", "compose", *options, *each]))
+                client = clients.enter_context(Client([*base_command(), *options, *each]))
                 number = client.attend(*([health.look] if each[0] == "run" else []))
                 if number and project:
                     stop(project)

@@ -35,11 +35,21 @@ import image_settings
 import labels
 import pins
 import platforms
+import podman
 import project_file
 import push
 import reproducible
 import settings
-from session import SessionError, docker, ended_by_errors, read_json, read_text
+from session import (
+    SessionError,
+    docker,
+    docker_client,
+    ended_by_errors,
+    is_podman,
+    only_docker,
+    read_json,
+    read_text,
+)
 
 IMAGE = Path(__file__).parent.parent / "image"
 SPLIT_FACTS, IMPORT_MODULES = IMAGE / "split_facts.py", IMAGE / "import_modules.py"
@@ -170,6 +180,10 @@ def build_command(stage: str, *options: str, platform: str = "") -> list[str]:
     Without a platform, Docker takes one. Raises SessionError if BUILD_OPTIONS cannot be read.
     """
     own = [f"--build-arg={name}" for name in BUILD_ARGUMENTS]
+    command = ["docker", "build"]
+    if is_podman():
+        own += podman.arguments()
+        command = podman.build()
     if stage == PRODUCTION and (date := pins.source_date()):
         own.append(f"--build-arg=SOURCE_DATE_EPOCH={date}")
     if platform:
@@ -190,7 +204,7 @@ def build_command(stage: str, *options: str, platform: str = "") -> list[str]:
         raise SessionError(
             "BUILD_OPTIONS names a platform, and [tool.seedpod] does. Remove it from BUILD_OPTIONS."
         )
-    return ["docker", "build", f"--target={stage}", *own, *options, "."]
+    return [*command, f"--target={stage}", *own, *options, "."]
 
 
 def run_build(stage: str, *options: str, platform: str = "") -> None:
@@ -225,8 +239,9 @@ def build(stage: str, *options: str, tag: str = "", platform: str = "") -> None:
     """Build a stage and tag it, by default with its name; a build that fails moves no tag."""
     ensure_lock()
     # A builder elsewhere keeps what it builds, where nothing asks for it.
-    tags = ("--load", "--tag", f"{name()}:{tag or stage}")
-    run_build(stage, *tags, *label_options(), *options, platform=platform)
+    load = () if is_podman() else ("--load",)
+    tags = ("--tag", f"{name()}:{tag or stage}")
+    run_build(stage, *load, *tags, *label_options(), *options, platform=platform)
 
 
 @functools.cache
@@ -247,6 +262,7 @@ def build_for_all(stage: str, *options: str) -> None:
     production stays what it is. An engine's store may have no room for more in one tag.
     """
     if stage == PRODUCTION and options[:1] == (TWICE,):
+        only_docker(f"docker_prod -- {TWICE}")
         if any(map(names_platform, options)):
             sys.exit(
                 f"{TWICE} builds for each platform that pyproject.toml lists. Leave out "
@@ -308,7 +324,7 @@ def with_command(image: str, *arguments: str) -> tuple[str, ...]:
     """Return arguments for an image; before options its command, if it has no entry point."""
     if not arguments or not arguments[0].startswith("-"):
         return arguments
-    config = json.loads(client.output(("docker", "image", "inspect", image)))[0]["Config"]
+    config = json.loads(client.output((docker_client(), "image", "inspect", image)))[0]["Config"]
     command = () if config.get("Entrypoint") else config.get("Cmd") or ()
     return (*command, *arguments)
 
@@ -360,13 +376,12 @@ def test(*options: str) -> None:
 def develop(*command: str) -> None:
     """Run a command in the development container that runs, else in one of its own."""
     service = name()
-    running = client.output(("docker", "compose", "ps", "--quiet", "--status=running", service))
+    running = client.output((*compose.base_command(), "ps", "--quiet", "--status=running", service))
     # A warning may precede the container's number.
     if re.search(r"^[0-9a-f]{64}$", running, flags=re.MULTILINE):
         compose.run(("exec", service, *command))
     else:
-        ensure_lock()
-        compose.run(("run", "--rm", service, *command))
+        compose.run(built(("run", "--rm", service, *command)))
 
 
 def up(*command: str) -> None:
@@ -376,9 +391,23 @@ def up(*command: str) -> None:
         return
     if not command or command[0].startswith("-"):
         command = ("up", *command)
+    compose.run(built(command))
+
+
+def built(command: Sequence[str]) -> Sequence[str]:
+    """Return a compose command that builds, as it is for the engine in use.
+
+    Compose builds with Docker alone: with Podman, the development image is built before.
+    """
     if command[0] in ("build", "create", "run", "up", "watch"):
         ensure_lock()
-    compose.run(command)
+        if is_podman():
+            if command[0] in ("build", "watch"):
+                only_docker(f"up -- {command[0]}")
+            build("development")
+            option = "--pull=missing" if command[0] == "run" else "--no-build"
+            return (command[0], option, *command[1:])
+    return command
 
 
 def write_lock(*arguments: str) -> None:
@@ -422,6 +451,7 @@ def push_production(*arguments: str) -> None:
     target = re.fullmatch(r"([^\s@]+):([\w.-]+)", " ".join(arguments))
     if not target:
         sys.exit("Usage: nox -s docker_push -- REPOSITORY:TAG")
+    only_docker("docker_push")
     ensure_lock()
     wanted = platforms.wanted()
     images = [

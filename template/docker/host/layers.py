@@ -25,7 +25,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from figures import is_size
-from session import SessionError, cache, docker, ended_by_errors, read_json, write_text
+from session import (
+    SessionError,
+    cache,
+    docker,
+    docker_client,
+    ended_by_errors,
+    read_json,
+    write_text,
+)
 
 # Bytes that are read at once, and those of a block of an archive.
 CHUNK, BLOCK = 1 << 20, 512
@@ -189,7 +197,7 @@ def saved(image: str) -> Iterator[tuple[Path, "dict[str, Any] | Archive"]]:
     """
     try:
         with (
-            subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as process,
+            subprocess.Popen([docker_client(), "save", image], stdout=subprocess.PIPE) as process,
             tarfile.open(fileobj=process.stdout, mode="r|", bufsize=CHUNK) as archive,
         ):
             for member in archive:

@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 
 import project_file
-from session import SessionError, docker, ended_by_errors
+from session import SessionError, docker, docker_client, ended_by_errors, is_podman
 
 # https://docs.docker.com/reference/cli/docker/buildx/build/#platform
 FORM = re.compile(r"linux/[a-z0-9]+(?:/v\d+)?")
@@ -86,6 +86,8 @@ def _is_own(platform: str) -> bool:
 def _own() -> str:
     """Return the platform of the engine; an empty text if only a builder elsewhere answers."""
     with suppress(SessionError):
+        if is_podman():
+            return docker("info", "--format={{.Host.OS}}/{{.Host.Arch}}").strip()
         return docker("version", "--format={{.Server.Os}}/{{.Server.Arch}}").strip()
     return ""
 
@@ -113,7 +115,7 @@ def runs_here(image: str, platform: str) -> bool:
     A base image of one platform alone is taken for any: https://github.com/docker/buildx/issues/3854
     """
     command = [
-        "docker",
+        docker_client(),
         "run",
         "--rm",
         "--network=none",

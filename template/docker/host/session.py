@@ -13,7 +13,11 @@ from typing import Any
 
 # As shells have it: 128 and the number of SIGINT.
 INTERRUPTED = 130
-INSTALL = {"docker": "Install Docker 23 or later.", "git": "Install it."}
+INSTALL = {
+    "docker": "Install Docker 23 or later.",
+    "git": "Install it.",
+    "podman": "Install Podman 4.3 or later, or unset CONTAINER_ENGINE.",
+}
 # What to do about a file by the kind of its error; the system's own words say what is wrong.
 IN_THE_WAY = "Move it away: sessions need another kind of file there."
 NO_RIGHTS = "Give this user the right to read and to write it."
@@ -117,9 +121,30 @@ def write_text(path: Path, text: str) -> None:
             partial.unlink(missing_ok=True)
 
 
+def docker_client() -> str:
+    """Return the client of the container engine in use: docker, or podman; raises SessionError."""
+    name = os.environ.get("CONTAINER_ENGINE") or "docker"
+    if name not in ("docker", "podman"):
+        raise SessionError(f"CONTAINER_ENGINE is {name!r}. Write docker or podman.")
+    return name
+
+
+def is_podman() -> bool:
+    """Tell whether Podman is in Docker's place; raises SessionError."""
+    return docker_client() == "podman"
+
+
+def only_docker(session: str) -> None:
+    """Raise SessionError for a session that Podman cannot do, if that is in Docker's place."""
+    if is_podman():
+        raise SessionError(
+            f"{session} does not work with Podman. Run it with Docker: unset CONTAINER_ENGINE"
+        )
+
+
 def docker(*arguments: str) -> str:
-    """Return what docker prints; SessionError if it fails."""
-    return _output("docker", *arguments)
+    """Return what docker, or podman in its place, prints; SessionError if it fails."""
+    return _output(docker_client(), *arguments)
 
 
 def git(*arguments: str, folder: str = ".", stdin: str = "") -> str:

@@ -24,7 +24,7 @@ import engine
 import pins
 import platforms
 import settings
-from session import SessionError, docker, ended_by_errors, read_text, write_text
+from session import SessionError, docker, ended_by_errors, is_podman, read_text, write_text
 
 PYPROJECT = Path("pyproject.toml")
 RUN, BUILD = "dependencies", "dev-dependencies"
@@ -253,7 +253,8 @@ def lock_each(*, compare: bool = False) -> bool:
     # What is wrong with one of them is said of all.
     fits = [lock(entry, image, found, compare=compare) for entry in resolved]
     if not (compare or found or "@" in image):
-        print(f"No registry tells the digest of {image}, so that builds take what has this name.")
+        teller = "Podman does not tell" if is_podman() else "No registry tells"
+        print(f"{teller} the digest of {image}, so that builds take what has this name.")
     return all(fits)
 
 
