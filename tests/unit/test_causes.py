@@ -261,6 +261,11 @@ MESSAGES = [
         "The base image docker.io/library/python:3.13-slim-trixie cannot be pulled.",
     ),
     (
+        '0 Error: creating build container: short-name "shop/python:1" did not resolve to an alias '
+        'and no unqualified-search registries are defined in "/etc/containers/registries.conf"',
+        "Podman does not know which registry has shop/python:1.",
+    ),
+    (
         "ERROR: failed to solve: nowhere/base:1: failed to resolve source metadata for "
         "docker.io/nowhere/base:1: pull access denied, repository does not exist or may require "
         "authorization: server message: insufficient_scope: authorization failed",

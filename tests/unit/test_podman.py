@@ -41,6 +41,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("CONTAINER_ENGINE", "podman")
     for name in ("DOCKER_HOST", "PYTHON_IMAGE", "RUNTIME", "BUILD_OPTIONS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     (tmp_path / "docker").mkdir()
     (tmp_path / "src/pkg").mkdir(parents=True)
     files = ("Dockerfile", "docker/tools.txt", "poetry.lock", "pyproject.toml", "src/pkg/a.py")

@@ -1,8 +1,8 @@
 """What the messages of Docker, and of programs in a build, mean to the owner of a project.
 
 Each entry is an expression, whose group replaces {}, a problem, and a remedy; the first that
-matches counts. Their wording is Docker's of 26.1 and 28.5, pip's of 26 and Poetry's of 2.5:
-tests/unit/test_causes.py of Seedpod's repository has each message as it was met.
+matches counts. Their wording is Docker's of 26.1 and 28.5, Podman's of 4.3, pip's of 26 and
+Poetry's of 2.5: tests/unit/test_causes.py of Seedpod's repository has each message as it was met.
 """
 
 # A line of a step of a build, behind BuildKit's time stamp.
@@ -144,6 +144,11 @@ CAUSES = (
         r"(?:failed to resolve source metadata for|pull access denied for) ([^\s,]+?)[:,]?\s",
         "The base image {} cannot be pulled.",
         "Check the registry's address and login, or name an image that you have in its place.",
+    ),
+    (
+        r'short-name "([^"]+)" did not resolve to an alias',
+        "Podman does not know which registry has {}.",
+        "Write the registry before its name, like docker.io/library/python, in PYTHON_IMAGE.",
     ),
     (
         r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|certificate signed by unknown",

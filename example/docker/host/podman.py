@@ -23,7 +23,6 @@ OLDEST, STEP_NETWORK = (4, 3), (4, 5)
 # Where "podman compose" looks for compose, too:
 # https://docs.podman.io/en/latest/markdown/podman-compose.1.html
 PLUGINS = (
-    "~/.docker/cli-plugins",
     *(f"{folder}/docker/cli-plugins" for folder in ("/usr/local/lib", "/usr/local/libexec")),
     *(f"{folder}/docker/cli-plugins" for folder in ("/usr/lib", "/usr/libexec")),
 )
@@ -91,7 +90,8 @@ def _digest(word: str) -> str:
 @functools.cache
 def compose() -> str:
     """Return the program that is compose, and let it find Podman; raises SessionError."""
-    folders = (os.environ.get("PATH", ""), *map(os.path.expanduser, PLUGINS))
+    own = os.path.expanduser(os.environ.get("DOCKER_CONFIG") or "~/.docker")
+    folders = (os.environ.get("PATH", ""), f"{own}/cli-plugins", *PLUGINS)
     program = shutil.which("docker-compose", path=os.pathsep.join(folders))
     if not program:
         raise SessionError(
