@@ -64,12 +64,12 @@ def translated(text: str, *, step_network: bool) -> str:
         if "." in words or "type=bind,target=" in stage:
             words |= {*re.findall(r"^!(.+)", read_text(Path(".dockerignore")), re.MULTILINE)}
         content = [stage, *known, *(_digest(re.sub(r"^(\./|/)+", "", x)) for x in sorted(words))]
+        if first.endswith(" AS local"):  # Another context may be in its place.
+            content.append(_digest(os.environ.get("LOCAL_CONTEXT", "")))
         key = hashlib.sha256("\0".join(content).encode()).hexdigest()
         keys[first.split()[-1]] = key
-        # A stage without a step is made anew each time that an image has labels.
-        if "type=bind" in steps or not re.search(r"^[A-Z]", steps, flags=re.MULTILINE):
-            inputs = f"={key}" if "type=bind" in steps else ""
-            stages[number] = f"{first}\nARG INPUTS{inputs}\n{steps}"
+        if "type=bind" in steps:
+            stages[number] = f"{first}\nARG INPUTS={key}\n{steps}"
     return "".join([head, *stages])
 
 
@@ -82,7 +82,9 @@ def _digest(word: str) -> str:
             if file.is_file() and "__pycache__" not in file.parts:
                 content = hashlib.sha256(file.read_bytes()).hexdigest()
                 found.update(
-                    f"{file}\0{file.stat().st_mode}\0{content}\0".encode(errors="surrogateescape")
+                    f"{str(file).removeprefix(word)}\0{file.stat().st_mode}\0{content}\0".encode(
+                        errors="surrogateescape"
+                    )
                 )
     return found.hexdigest()
 
