@@ -25,7 +25,7 @@ pytestmark = [
 # For a machine without systemd and with cgroups of the first version, too.
 CONTAINERS = """\
 [containers]
-default_ulimits = ["nofile=1024:4096"]
+default_ulimits = ["nofile=1024:4096", "nproc=4096:8192"]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
@@ -40,9 +40,9 @@ runroot = "{0}/run"
 # Where the engine's socket takes the default ulimits of another place.
 OVERRIDE = """\
 services:
-  "{0}": {{ulimits: {{nofile: 1024}}}}
-  "{0}-test": {{ulimits: {{nofile: 1024}}}}
-  "{0}-production": {{ulimits: {{nofile: 1024}}}}
+  "{0}": {{ulimits: {{nofile: 1024, nproc: 4096}}}}
+  "{0}-test": {{ulimits: {{nofile: 1024, nproc: 4096}}}}
+  "{0}-production": {{ulimits: {{nofile: 1024, nproc: 4096}}}}
 """
 LIBRARY = '\n[tool.sys.debian13.dependencies]\nlibyaml-0-2 = "*"\n'
 
@@ -137,10 +137,9 @@ def test_podman_takes_no_step_from_its_cache_that_mounts_something_else_now(
 
 def test_podman_runs_the_sessions(project: Made, podman: dict[str, str]) -> None:
     (project.folder / "poetry.lock").unlink()
-    for session in ("lock", "sys_lock", "docker_wheels", "docker_dev", "docker_size"):
+    for session in ("lock", "sys_lock", "docker_size"):
         project.session(session, **podman)
     assert " passed" in project.session("docker_test", **podman)
-    assert "ok" in project.session("docker_check", **podman)
     told = project.session("shell", "touch", "made", **podman)
     assert (project.folder / "made").stat().st_uid == os.getuid(), told
 
