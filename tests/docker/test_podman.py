@@ -111,7 +111,9 @@ def test_podman_makes_the_image_that_docker_makes(project: Made, podman: dict[st
     project.session("docker_prod", **podman)
     assert image(project) == image(project, **podman)
     before = layers(project, **podman)
-    assert [x["size"] for x in before] == [x["size"] for x in layers(project)]
+    # Later versions add one without files.
+    sizes = [x["size"] for x in before if x["size"]]
+    assert sizes == [x["size"] for x in layers(project)]
     [source] = project.folder.glob("src/*/__init__.py")
     source.write_text(f"{source.read_text()}\nEDITED = True\n")
     project.session("docker_prod", **podman)
