@@ -51,6 +51,7 @@ LIBRARY = '\n[tool.sys.debian13.dependencies]\nlibyaml-0-2 = "*"\n'
 def podman(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Return variables for sessions that use Podman, which has the base image and a socket."""
     folder = tmp_path_factory.mktemp("podman")
+    (folder / "auth.json").write_text("{}")
     (folder / "containers.conf").write_text(CONTAINERS)
     (folder / "storage.conf").write_text(STORAGE.format(folder))
     variables = {
@@ -58,6 +59,8 @@ def podman(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
         "CONTAINER_ENGINE": "podman",
         "DOCKER_HOST": f"unix://{folder}/socket",
+        # Else Podman insists on a file of Docker's in DOCKER_CONFIG.
+        "REGISTRY_AUTH_FILE": str(folder / "auth.json"),
     }
     environment = {**os.environ, **variables}
     image, file = base_image(Layout.DEBIAN, client), folder / "base.tar"
