@@ -26,6 +26,7 @@ from support.docker import Client
 from support.transfer import Registry
 from tests.docker.indexes import fallback, serving
 from tests.docker.kills import TIMES, kill, moments
+from tests.docker.mounts import unmount
 from tests.docker.projects import Made, Make, Twin, gateway
 from tests.families import needed_by
 
@@ -120,14 +121,6 @@ def test_a_killed_docker_wheels_leaves_whole_wheels_and_a_true_list(project: Mad
     found = {path.relative_to(house): path.read_bytes() for path in house.rglob("*.whl")}
     assert found == whole
     assert hidden(house) == set()
-
-
-def unmount(folder: Path) -> None:
-    """Remove what is mounted in a folder, the last first; an engine that is killed leaves it."""
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for place in reversed(mounts):
-        if Path(place).is_relative_to(folder):
-            subprocess.run(["umount", "--lazy", place], check=True)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pytest
 from support.docker import Client
 from support.images import Layout
 from support.waiting import until
+from tests.docker.mounts import unmount
 from tests.docker.projects import Made, base_image
 
 PROGRAMS = ("podman", "runc", "catatonit")
@@ -70,11 +71,13 @@ def podman(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     variables["PYTHON_IMAGE"] = done.stdout.split()[-1]
     service = ["podman", "system", "service", "--time=0", variables["DOCKER_HOST"]]
     with subprocess.Popen(service, env=environment, stderr=subprocess.DEVNULL) as process:
-        assert until((folder / "socket").exists, 10)
-        yield variables
-        process.terminate()
-    subprocess.run(["podman", "rmi", "--all", "--force"], env=environment, check=False)
-    subprocess.run(["umount", folder / "images/overlay"], check=False)
+        try:
+            assert until((folder / "socket").exists, 10)
+            yield variables
+        finally:
+            process.terminate()
+            subprocess.run(["podman", "rmi", "--all", "--force"], env=environment, check=False)
+            unmount(folder)
 
 
 @pytest.fixture
