@@ -65,8 +65,9 @@ def example(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure times and sizes against uv-based Dockerfiles, side by side (-- ROUNDS)."""
-    support(session, "bench", *session.posargs)
+    """Measure times and sizes of other ways to make images, side by side (-- quick, publish)."""
+    install(session, "bench")
+    session.run("python", "-m", "support", "bench", *session.posargs)
 
 
 @nox.session(default=False)

@@ -125,7 +125,7 @@ def registry() -> Iterator[Registry]:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        address, storage = f"127.0.0.1:{_free_port()}", folder / "storage"
+        address, storage = f"127.0.0.1:{free_port()}", folder / "storage"
         configuration = {
             "version": "0.1",
             "log": {"level": "error"},
@@ -156,7 +156,8 @@ def _program(folder: Path) -> Path:
     return debian.program(REGISTRY, dict.fromkeys((release, *REGISTRY_RELEASES)), folder)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback interface on which nothing listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

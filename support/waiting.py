@@ -10,17 +10,20 @@ from support import SupportError
 PAUSE_SECONDS = 0.05
 
 
-def until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait until ``condition()`` holds; return whether it did within so many seconds."""
+def until(condition: Callable[[], bool], seconds: float, pause: float = PAUSE_SECONDS) -> bool:
+    """Wait until ``condition()`` holds; return whether it did within so many seconds.
+
+    It is asked again after each ``pause``, in seconds.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(pause)
     return True
 
 
-def fetch(address: str, seconds: float) -> str:
+def fetch(address: str, seconds: float, pause: float = PAUSE_SECONDS) -> str:
     """Return the body served at ``address``; SupportError if nothing answers in time.
 
     A proxy that the environment names is not for containers of this machine, and not asked.
@@ -38,6 +41,6 @@ def fetch(address: str, seconds: float) -> str:
             return False
         return True
 
-    if until(answers, seconds):
+    if until(answers, seconds, pause):
         return body
     raise SupportError(f"{address} does not answer ({problem}). Read the log of what serves it.")
