@@ -41,7 +41,7 @@ def page(results: Results, pictures: Sequence[str]) -> str:
         "## Goals",
         f"{len(verdicts) - missed} of {len(verdicts)} are met.",
         table(("goal", "Seedpod", "against", "at most", "verdict"), map(_verdict, verdicts)),
-        f"## {results['scopes'].get(SCOPE, {}).get('title', SCOPE).capitalize()}",
+        f"## {_heading(results['scopes'].get(SCOPE, {}).get('title', SCOPE))}",
         "Medians of the rounds, in seconds.",
         _builds(results, SCOPE),
         *_picture(pictures, "builds"),
@@ -136,6 +136,10 @@ def _about(results: Results) -> str:
     )
 
 
+def _heading(title: str) -> str:
+    return title[:1].upper() + title[1:]
+
+
 def _verdict(verdict: Verdict) -> list[str]:
     word = verdict.word if verdict.met else f"**{verdict.word}**"
     return [verdict.title, verdict.own, verdict.other, verdict.limit, word]
@@ -184,7 +188,7 @@ def _others(results: Results, pictures: Sequence[str]) -> list[str]:
     for name in names:
         scope = results["scopes"][name]
         parts += [
-            f"### {scope['title'].capitalize()}",
+            f"### {_heading(scope['title'])}",
             f"{scope.get('packages', 0)} locked packages, `{scope.get('base', '')}`, "
             f"Docker {scope.get('engine', '')}.",
             _builds(results, name),

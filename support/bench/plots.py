@@ -1,5 +1,6 @@
 """Plots of the results, as SVG. Only these need matplotlib, which is in a group of its own."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,16 +8,27 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from support.bench import figures
-from support.bench.cases import CASES, COLD, DEPENDENCY, SOURCE, TITLES, VERSION
+from support.bench.cases import CASES, DEPENDENCY, REGISTRY, SOURCE, TITLES, VERSION
 from support.bench.goals import SCOPE
 from support.bench.plan import FEW_CASES
 from support.bench.ways import WAYS
 
+FONT = "DejaVu Sans"
 OWN_COLOUR, PEER_COLOUR = "#2a7f62", "#9aa5b1"
-PALETTE = ("#2a7f62", "#7fc4a8", "#4c6ef5", "#9775fa", "#e8590c", "#9aa5b1")
+# Of ways that are drawn beside each other; the same in every plot.
+COLOURS = {
+    "seedpod": OWN_COLOUR,
+    "seedpod-full": "#7fc4a8",
+    "uv-given": "#4c6ef5",
+    "uv-installed": "#9775fa",
+    "poetry-multi-stage": "#e8590c",
+}
 BAR_INCHES, COLUMN_INCHES = 0.26, 4.6
+LINES = (OWN_COLOUR, "#9775fa", "#e8590c")
+OTHER_CASES = (*FEW_CASES, REGISTRY)
 Results = dict[str, Any]
 Value = Callable[[str], float | None]
 
@@ -27,6 +39,8 @@ def draw(results: Results, folder: Path) -> list[str]:
         {
             "axes.spines.right": False,
             "axes.spines.top": False,
+            # The long list of all fonts that matplotlib knows would be in every word.
+            "font.sans-serif": [FONT],
             "font.size": 9,
             # The same figures give the same file, and text stays text.
             "svg.fonttype": "none",
@@ -43,7 +57,11 @@ def draw(results: Results, folder: Path) -> list[str]:
     }
     for name, figure in drawn.items():
         if figure:
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
+            path = folder / f"{name}.svg"
+            figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+            text = path.read_text(encoding="utf-8").replace(f"'{FONT}'", f"'{FONT}', sans-serif")
+            # Ends of lines are free of spaces in this repository.
+            path.write_text(re.sub(r" +$", "", text, flags=re.MULTILINE), encoding="utf-8")
     return [name for name, figure in drawn.items() if figure]
 
 
@@ -58,9 +76,10 @@ def _bars(axes: Axes, title: str, value: Value, form: str = "{:.1f}", *, log: bo
     )
     axes.bar_label(bars, [form.format(figure) for _, figure in rows], padding=3)
     axes.set_title(title, loc="left", fontweight="bold")
-    axes.set_xticks([])
+    axes.margins(x=0.15, y=0.01)
     if log:
         axes.set_xscale("log")
+    axes.set_xticks([])
     axes.spines.bottom.set_visible(False)
     axes.tick_params(left=False, bottom=False, which="both", labelbottom=False)
 
@@ -94,7 +113,7 @@ def _builds(results: Results) -> Figure | None:
     def of(case: str) -> Value:
         return lambda way: figures.seconds(results, SCOPE, way, case)
 
-    panels = [_panel(f"{TITLES[case]}, s", of(case), "{:.2f}") for case in CASES]
+    panels = [_panel(f"{short(case)}, s", of(case), "{:.2f}") for case in CASES]
     return _grid([panel for panel in panels if panel], _ways(results))
 
 
@@ -119,7 +138,7 @@ def _sent(results: Results) -> Figure | None:
         return value
 
     panels = [
-        _panel(f"push after: {TITLES[case]}, kB (log)", of(case), "{:,.1f}", log=True)
+        _panel(f"pushed after: {short(case)}, kB", of(case), "{:,.1f}", log=True)
         for case in (SOURCE, VERSION, DEPENDENCY)
     ]
     return _grid([panel for panel in panels if panel], _ways(results))
@@ -143,41 +162,47 @@ def _running(results: Results) -> Figure | None:
 
 def _applications(results: Results) -> Figure | None:
     """Return a panel for each other scope: its cases side by side, a colour for each way."""
-    panels = []
-    for name, scope in results["scopes"].items():
-        if name != SCOPE and scope.get("ways"):
-            panels.append(_grouped(results, name, scope))
-    return _grid(panels, rows=11)
+    scopes = {name: x for name, x in results["scopes"].items() if name != SCOPE and x["ways"]}
+    figure = _grid([_grouped(results, name) for name in scopes], rows=10)
+    if figure:
+        shown = [way for way in COLOURS if any(way in scope["ways"] for scope in scopes.values())]
+        handles = [Patch(color=COLOURS[way], label=WAYS[way].title) for way in shown]
+        figure.legend(handles=handles, loc="outside upper left", ncols=len(shown), frameon=False)
+    return figure
 
 
-def _grouped(results: Results, name: str, scope: dict[str, Any]) -> Callable[[Axes], None]:
-    ways = [way for way in WAYS if way in scope["ways"]]
+def _grouped(results: Results, name: str) -> Callable[[Axes], None]:
+    scope = results["scopes"][name]
+    ways = [way for way in COLOURS if way in scope["ways"]]
+    cases = [
+        case
+        for case in OTHER_CASES
+        if any(figures.seconds(results, name, way, case) is not None for way in ways)
+    ]
 
     def draw_panel(axes: Axes) -> None:
-        height = 0.8 / max(1, len(ways))
+        height = 0.8 / len(ways)
         for place, way in enumerate(ways):
-            found = [figures.seconds(results, name, way, case) for case in FEW_CASES]
-            at = [row + place * height for row in range(len(FEW_CASES))]
-            bars = axes.barh(
-                at,
-                [each or 0 for each in found],
-                height,
-                color=PALETTE[place % len(PALETTE)],
-                label=WAYS[way].title,
-            )
+            found = [figures.seconds(results, name, way, case) for case in cases]
+            at = [row + place * height for row in range(len(cases))]
+            bars = axes.barh(at, [each or 0 for each in found], height, color=COLOURS[way])
             axes.bar_label(bars, ["" if x is None else f"{x:.1f}" for x in found], padding=3)
         axes.set_yticks(
-            [row + 0.4 - height / 2 for row in range(len(FEW_CASES))],
-            [TITLES[case].partition(":")[0] for case in FEW_CASES],
+            [row + 0.4 - height / 2 for row in range(len(cases))], [short(case) for case in cases]
         )
         axes.invert_yaxis()
+        axes.margins(x=0.12)
         axes.set_xticks([])
+        axes.tick_params(left=False)
         axes.spines.bottom.set_visible(False)
-        axes.set_title(f"{scope['title']}, s", loc="left", fontweight="bold")
-        axes.legend(fontsize=7, frameon=False, loc="lower right")
+        axes.set_title(f"{scope['title'].removeprefix('the ')}, s", loc="left", fontweight="bold")
 
-    assert COLD in FEW_CASES
     return draw_panel
+
+
+def short(case: str) -> str:
+    """Return the title of a case without its explanation."""
+    return TITLES[case].partition(":")[0]
 
 
 def _growth(results: Results) -> Figure | None:
@@ -191,7 +216,7 @@ def _line(series: dict[str, Any]) -> Callable[[Axes], None]:
         for place, (label, points) in enumerate(series["lines"].items()):
             xs = [point[0] for point in points]
             ys = [point[1] for point in points]
-            axes.plot(xs, ys, marker="o", color=PALETTE[place % len(PALETTE)], label=label)
+            axes.plot(xs, ys, marker="o", color=LINES[place % len(LINES)], label=label)
         axes.set_xlabel(series["unit"])
         axes.set_ylabel(series["of"])
         axes.set_ylim(bottom=0)

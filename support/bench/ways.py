@@ -28,11 +28,11 @@ UV_IMAGE = (("UV_IMAGE", "uv"),)
 _WAYS = (
     Way("seedpod", "Seedpod", lock="poetry.lock"),
     Way("seedpod-full", "Seedpod, full runtime", runtime="full", lock="poetry.lock"),
-    Way("uv-given", "uv, two stages, uv given", "uv-given", lock="uv.lock", given=UV_IMAGE),
-    Way("uv-installed", "uv, two stages, uv by pip", "uv-installed", lock="uv.lock"),
+    Way("uv-given", "uv given", "uv-given", lock="uv.lock", given=UV_IMAGE),
+    Way("uv-installed", "uv by pip", "uv-installed", lock="uv.lock"),
     Way(
         "uv-backend",
-        "uv, two stages, uv given, its own build backend",
+        "uv given, own backend",
         "uv-given",
         lock="uv.lock",
         given=UV_IMAGE,
@@ -40,15 +40,13 @@ _WAYS = (
     ),
     Way("poetry-one-stage", "Poetry, one stage", "poetry-one-stage", lock="poetry.lock"),
     Way("poetry-multi-stage", "Poetry, two stages", "poetry-multi-stage", lock="poetry.lock"),
-    Way("poetry-export", "poetry export, pip", "poetry-export", lock="poetry.lock"),
-    Way("docker-init", "pip, one stage, cache mount", "docker-init"),
-    Way("pip-user", "pip install --user, two stages", "pip-user"),
-    Way(
-        "fat-builder", "pip, fat builder, thin target", "fat-builder", given=(("FAT_IMAGE", "fat"),)
-    ),
+    Way("poetry-export", "poetry export", "poetry-export", lock="poetry.lock"),
+    Way("docker-init", "pip, one stage", "docker-init"),
+    Way("pip-user", "pip --user, two stages", "pip-user"),
+    Way("fat-builder", "pip, fat builder", "fat-builder", given=(("FAT_IMAGE", "fat"),)),
     Way(
         "distroless",
-        "pip, distroless target",
+        "pip, distroless",
         "distroless",
         given=(("DISTROLESS_IMAGE", "distroless"),),
     ),
