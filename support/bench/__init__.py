@@ -92,7 +92,8 @@ def measure_sizes(state: State, limit: float) -> None:
         folder = FOLDER / "projects" / f"size-{name}"
         applications.make(Application(name, name, kind), ways, folder, settings)
         found = {}
-        for contestant in contestants(f"size-{name}", ways, folder, settings):
+        made = contestants(f"size-{name}", ways, folder, settings)
+        for contestant in made:
             contestant.renew_base(state.next())
             contestant.build("bench-sizes")
             [size] = sizes.measure(contestant.project, contestant.image)
@@ -104,7 +105,7 @@ def measure_sizes(state: State, limit: float) -> None:
             "base_packed": base.compressed,
             "ways": found,
         }
-        remove_images(Project(folder, settings))
+        remove_images(made[0])
         state.save()
 
 

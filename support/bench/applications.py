@@ -9,6 +9,7 @@ import re
 import shutil
 import tempfile
 import tomllib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from support.project import Project, render
 
 PYTHON = "3.13"
 NAME = "benchapp"
-LABEL = "seedpod.bench"
 PREFIX = "seedpod-bench"
 KEPT_LOCKS = REPOSITORY / "build/bench/locks"
 NETWORK = REPOSITORY / "template/docker/bin"
@@ -47,10 +47,9 @@ def pin(name: str) -> str:
 
 
 def options(project: Project) -> list[str]:
-    """Return options for every build: the label, the index and its certificates as secrets."""
+    """Return options for every build: the index and its certificates as secrets."""
     certificate = next(filter(None, map(os.environ.get, CERTIFICATE_SETTINGS)), None)
     return [
-        f"--label={LABEL}",
         "--secret=id=pip.env,env=PIP_ENV",
         *([f"--secret=id=ca.pem,src={certificate}"] if certificate else []),
     ]
@@ -81,12 +80,15 @@ def make(
     """Make and lock the project of each way in a folder of that name; replaces what is there."""
     shutil.rmtree(folder, ignore_errors=True)
     base = "alpine" if "-alpine" in variables["PYTHON_IMAGE"] else "debian"
-    for variant in (PLAIN, MORE):
+    for variant in (MORE, PLAIN):
         master = folder / "locks" / variant / NAME
         _render(application, base, "minimal", master)
         if variant is MORE:
             add_dependency(master / "pyproject.toml")
-        _lock(Project(master, variables))
+        else:
+            # Poetry keeps the versions that a lock has.
+            shutil.copy(_constraints(folder), master)
+        _lock(Project(master, variables), folder)
     for way in ways:
         _make_one(application, way, base, folder)
 
@@ -106,8 +108,7 @@ def _make_one(application: Application, way: Way, base: str, folder: Path) -> No
     if way.own_backend:
         substitute(own / "pyproject.toml", r"^\[build-system\]\n(.+\n)+", UV_BACKEND)
     if way.lock == "uv.lock":
-        lock = folder / "locks" / PLAIN / NAME / "poetry.lock"
-        _constrain(own / "pyproject.toml", lock, application.compiled)
+        _constrain(own / "pyproject.toml", _constraints(folder), application.compiled)
     set_lock(way, own, PLAIN)
 
 
@@ -117,6 +118,9 @@ def _render(application: Application, base: str, runtime: str, folder: Path) -> 
     pyproject = folder / "pyproject.toml"
     lines = "".join(f'    "{dependency}",\n' for dependency in application.dependencies)
     substitute(pyproject, r"^dependencies = \[\n", f"dependencies = [\n{lines}")
+    # Later Pythons may need other versions, which Poetry locks beside.
+    requires = f'requires-python = "=={PYTHON}.*"'
+    substitute(pyproject, r"^requires-python = .*$", requires)
     if application.compiled:
         no_binary = ", ".join(f'"{name}"' for name in application.compiled)
         packages = "".join(f'{name} = "*"\n' for name in COMPILERS[base])
@@ -146,29 +150,40 @@ def install(base: str, packages: Sequence[str]) -> str:
     )
 
 
-def _lock(project: Project) -> None:
+def _constraints(folder: Path) -> Path:
+    """Return the lock whose versions uv has to choose, whether there is one dependency more or not.
+
+    In uv.lock the constraints are written down, so that they cannot depend on that.
+    """
+    return folder / "locks" / MORE / NAME / "poetry.lock"
+
+
+def _lock(project: Project, folder: Path) -> None:
     """Write the three locks of a project into its folder.
 
     They are kept, so that later runs have the same versions and ask no index for them.
     """
-    pyproject, lock = project.folder / "pyproject.toml", project.folder / "poetry.lock"
+    pyproject = project.folder / "pyproject.toml"
+    before = [each.read_bytes() for each in project.folder.glob("poetry.lock")]
     image = f"--build-arg=PYTHON_IMAGE={project.variables['PYTHON_IMAGE']}"
-    key = content_key(pyproject.read_bytes(), image, *tools())
+    key = content_key(pyproject.read_bytes(), image, *tools(), *before)
     kept = KEPT_LOCKS / key
     if not kept.exists():
         project.docker("build", "--target=lock", "--output=.", image, *options(project), ".")
         # What the template's own stages read is not in the way of uv and Poetry.
         (project.folder / ".dockerignore").unlink()
-        _constrain(pyproject, lock, ())
+        _constrain(pyproject, _constraints(folder), ())
         project.docker(
             *("build", f"--file={PEERS / 'given.Dockerfile'}", "--target=locks", "--output=."),
             *(image, *tools(), *options(project), "."),
         )
-        with tempfile.TemporaryDirectory(dir=project.folder) as folder:
+        with tempfile.TemporaryDirectory(dir=project.folder) as made:
             for name in LOCKS:
-                shutil.copy(project.folder / name, folder)
+                shutil.copy(project.folder / name, made)
             KEPT_LOCKS.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(folder, kept)
+            new = kept.with_suffix(".new")
+            shutil.copytree(made, new, dirs_exist_ok=True)
+            new.rename(kept)
     for name in LOCKS:
         shutil.copy(kept / name, project.folder / name)
 
@@ -185,12 +200,18 @@ def tools() -> list[str]:
 def _constrain(pyproject: Path, lock: Path, compiled: Sequence[str]) -> None:
     """Let uv choose the versions that are in a lock of Poetry."""
     packages = tomllib.loads(lock.read_text(encoding="utf-8"))["package"]
-    pins = "".join(f'    "{each["name"]}=={each["version"]}",\n' for each in packages)
-    names = ", ".join(f'"{name}"' for name in compiled)
+    # One that Poetry locks in several versions is for several systems.
+    names = Counter(each["name"] for each in packages)
+    pins = "".join(
+        f'    "{each["name"]}=={each["version"]}",\n'
+        for each in packages
+        if names[each["name"]] == 1
+    )
+    no_binary = ", ".join(f'"{name}"' for name in compiled)
     with pyproject.open("a", encoding="utf-8") as file:
         file.write(f"\n[tool.uv]\nconstraint-dependencies = [\n{pins}]\n")
         if compiled:
-            file.write(f"no-binary-package = [{names}]\n")
+            file.write(f"no-binary-package = [{no_binary}]\n")
 
 
 def set_lock(way: Way, folder: Path, variant: str) -> None:

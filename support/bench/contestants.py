@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support import waiting
-from support.bench.applications import LABEL, NETWORK, PREFIX, options, tools
+from support.bench.applications import NETWORK, PREFIX, options, tools
 from support.bench.ways import PEERS, Way
 from support.project import Project
 from support.transfer import free_port
 
+# Tells the images of a scope, which are removed after it, from all others.
+LABEL = "seedpod.bench"
 GIVEN = PEERS / "given.Dockerfile"
 START_SECONDS, IDLE_SECONDS = 60, 1.0
 FINE_PAUSE_SECONDS = 0.002
@@ -44,6 +46,7 @@ class Contestant:
         for stage in ("base", *(stage for _, stage in self.way.given)):
             self.project.docker(
                 *("build", f"--file={GIVEN}", f"--target={stage}", f"--tag={self.given(stage)}"),
+                f"--label={LABEL}={self.scope}",
                 f"--build-arg=NUMBER={number}",
                 f"--build-arg=PYTHON_IMAGE={self.project.variables['PYTHON_IMAGE']}",
                 *(*tools(), *options(self.project), str(NETWORK)),
@@ -54,7 +57,8 @@ class Contestant:
 
         ``caches`` is the name of a set of cache mounts, which is empty when it is new.
         """
-        command = ["build", f"--tag={self.image}", *options(self.project), *more]
+        command = ["build", f"--tag={self.image}", f"--label={LABEL}={self.scope}"]
+        command += [*options(self.project), *more]
         if self.way.is_peer:
             command += tools()
         given = (("PYTHON_IMAGE", "base"), *self.way.given)
@@ -93,8 +97,9 @@ def contestants(
     return [Contestant(way, scope, Project(folder / way.name, variables)) for way in ways]
 
 
-def remove_images(project: Project) -> None:
-    """Remove every image that was built here; the build cache stays."""
-    listing = project.docker("image", "ls", "--quiet", f"--filter=label={LABEL}")
+def remove_images(contestant: Contestant) -> None:
+    """Remove every image that was built for a contestant's scope; the build cache stays."""
+    project, label = contestant.project, f"{LABEL}={contestant.scope}"
+    listing = project.docker("image", "ls", "--quiet", f"--filter=label={label}")
     if listing:
         project.docker("rmi", "--force", *dict.fromkeys(listing.splitlines()))

@@ -52,7 +52,7 @@ def _packages(state: State) -> list[Results]:
             _add(cold, contestant, locked, contestant.build(caches))
             edit_source(contestant.way, contestant.project.folder, state.next())
             _add(edit, contestant, locked, contestant.build(caches))
-        remove_images(made[0].project)
+        remove_images(made[0])
     return [
         _series("Locked packages, cold build", "locked packages", "seconds", cold),
         _series("Locked packages, source edit", "locked packages", "seconds", edit),
@@ -76,7 +76,7 @@ def _data(state: State) -> list[Results]:
                 _add(edit, contestant, size, contestant.build(caches))
                 bytes_sent = server.push(contestant.project, contestant.image)
                 _add(sent, contestant, size, bytes_sent / 1e6)
-        remove_images(made[0].project)
+        remove_images(made[0])
     return [
         _series("Data of the application, source edit", "MB of data", "seconds", edit),
         _series("Data of the application, pushed after a source edit", "MB of data", "MB", sent),
@@ -101,7 +101,7 @@ def _projects(state: State) -> list[Results]:
                 if number in SHOWN_PROJECTS:
                     _add(seconds, contestant, number, all_seconds)
                     _add(sent, contestant, number, all_sent)
-    remove_images(made[0].project)
+    remove_images(made[0])
     return [
         _series("Projects on one engine, all their builds", "projects", "seconds", seconds),
         _series("Projects on one engine, all that a registry stores", "projects", "MB", sent),

@@ -36,7 +36,7 @@ def measure(state: State, scope: Scope, limit: float) -> None:
         run = _Run(state, scope, results, made)
         run.rounds(limit)
         run.images()
-        remove_images(made[0].project)
+        remove_images(made[0])
     results["finished"] = True
     state.save()
 

@@ -59,7 +59,7 @@ def draw(results: Results, folder: Path) -> list[str]:
         if figure:
             path = folder / f"{name}.svg"
             figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
-            text = path.read_text(encoding="utf-8").replace(f"'{FONT}'", f"'{FONT}', sans-serif")
+            text = path.read_text(encoding="utf-8")
             # Ends of lines are free of spaces in this repository.
             path.write_text(re.sub(r" +$", "", text, flags=re.MULTILINE), encoding="utf-8")
     return [name for name, figure in drawn.items() if figure]
