@@ -61,7 +61,10 @@ def _measure_all(state: State, names: Sequence[str], *, quick: bool) -> None:
             measure(state, scope, limit)
     for name, part in PARTS.items():
         if name in names or not (names or quick):
-            part(state, limit)
+            try:
+                part(state, limit)
+            except SupportError as error:
+                state.note_failure(name, error)
     with _engine_brought_back(scopes):
         for scope in scopes:
             if scope.engine:

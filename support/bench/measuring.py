@@ -1,8 +1,10 @@
 """Measures one scope, one figure after the other, each of which is kept at once."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from support import SupportError, engine, images, sizes
 from support.bench import applications
@@ -13,21 +15,38 @@ from support.bench.state import FOLDER, Results, State, versions
 from support.bench.ways import APPLICATIONS, WAYS
 from support.transfer import Registry, registry
 
+# BuildKit keeps a fifth of a disk free (minFreeSpace in Docker's documentation of its builder).
+FREE_SHARE = 0.22
+
 
 def measure(state: State, scope: Scope, limit: float) -> None:
     """Fill in the figures of a scope; what does not fit into ``limit`` seconds is left out.
 
-    An engine that cannot be had here is named among what is left out.
+    An engine or a base image that cannot be had here is named among what is left out.
     """
     results = state.results["scopes"].setdefault(scope.name, {"title": scope.title, "ways": {}})
     if results.get("finished") or state.out_of_time(limit, scope.title):
         return
     try:
-        client = engine.ensure(scope.engine)
+        _measure(state, scope, results, limit)
     except SupportError as error:
-        state.leave_out(f"{scope.title} ({error})")
+        state.leave_out(f"{scope.title} ({state.last_line(error)})")
         return
+    results["finished"] = True
+    state.save()
+
+
+def _measure(state: State, scope: Scope, results: Results, limit: float) -> None:
+    client = engine.ensure(scope.engine)
     state.say(f"{scope.name}: base image")
+    root = client.run("info", "--format", "{{.DockerRootDir}}").stdout.strip()
+    if Path(root).is_dir():
+        usage = shutil.disk_usage(root)
+        if usage.free < FREE_SHARE * usage.total:
+            state.remark(
+                "The disk has little room: from four fifths on, BuildKit removes what was built, "
+                "and builds take longer"
+            )
     settings = applications.variables(scope.layout, client)
     state.results["versions"] = state.results["versions"] or versions(client)
     results |= {"base": settings["PYTHON_IMAGE"], "engine": client.server_version()}
@@ -37,8 +56,6 @@ def measure(state: State, scope: Scope, limit: float) -> None:
         run.rounds(limit)
         run.images()
         remove_images(made[0])
-    results["finished"] = True
-    state.save()
 
 
 def _prepared(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from support.bench import figures, goals
-from support.bench.cases import CASES, COLD, DEPENDENCY, SOURCE, TITLES, TOOL, VERSION
+from support.bench.cases import COLD, DEPENDENCY, SOURCE, TITLES, TOOL, VERSION
 from support.bench.figures import Results
 from support.bench.goals import SCOPE, Verdict
 from support.bench.ways import WAYS
@@ -42,7 +42,6 @@ def page(results: Results, pictures: Sequence[str]) -> str:
         f"{len(verdicts) - missed} of {len(verdicts)} are met.",
         table(("goal", "Seedpod", "against", "at most", "verdict"), map(_verdict, verdicts)),
         f"## {_heading(results['scopes'].get(SCOPE, {}).get('title', SCOPE))}",
-        "Medians of the rounds, in seconds.",
         _builds(results, SCOPE),
         *_picture(pictures, "builds"),
         "Sizes are the bytes of the files in the image's layers; packed, each layer as gzip. Bytes "
@@ -159,11 +158,12 @@ def _builds(results: Results, scope: str) -> str:
         ]
         for name in ways
     )
-    return table(("way", *(TITLES[case] for case in cases)), rows)
+    head = ("medians, in seconds", *(TITLES[case] for case in cases))
+    return table(head, rows) if cases else ""
 
 
 def _images(results: Results, scope: str) -> str:
-    cases = [case for case in (COLD, SOURCE, TOOL, VERSION, DEPENDENCY) if case in CASES]
+    cases = (SOURCE, TOOL, VERSION, DEPENDENCY)
     rows = []
     for name in (way for way in WAYS if way in results["scopes"].get(scope, {}).get("ways", {})):
         memory = figures.middle(results, scope, name, "memory")
@@ -245,6 +245,7 @@ def _remarks(results: Results) -> list[str]:
         "distroless one.",
         "*cold* is with empty cache mounts, by a name of their own, so that every package is "
         "downloaded; the base image is there.",
+        *(f"{remark}." for remark in results["remarks"]),
         *(f"Failed: {each['place']}: {each['error']}" for each in results["failures"]),
         *(f"Left out: {words}." for words in results["left_out"]),
     ]

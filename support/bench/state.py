@@ -48,6 +48,7 @@ class State:
                 "sessions": {},
                 "failures": [],
                 "left_out": [],
+                "remarks": [],
                 "growth": {},
             }
         self._since = time.monotonic()
@@ -83,11 +84,23 @@ class State:
             self.results["left_out"].append(words)
         self.save()
 
+    def remark(self, words: str) -> None:
+        """Note what a reader of the report has to know."""
+        self.say(words)
+        if words not in self.results["remarks"]:
+            self.results["remarks"].append(words)
+        self.save()
+
     def note_failure(self, place: str, error: SupportError) -> None:
         """Note and print what failed; the run goes on."""
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        self.results["failures"].append({"place": place, "error": lines[-1][:300]})
+        self.results["failures"].append({"place": place, "error": self.last_line(error)})
         self.say(f"failed: {place}: {error}")
+
+    @staticmethod
+    def last_line(error: SupportError) -> str:
+        """Return what an error ends with, where engines and programs say what is wrong."""
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return lines[-1][:300]
 
     def save(self) -> None:
         """Write the file, whole or not at all."""

@@ -77,7 +77,7 @@ _APPLICATIONS = (
     Application("web", "a web application", "web"),
     Application("cli", "a command", "cli"),
     Application("data", "a command with numpy and pandas", "cli", ("numpy>=2.2", "pandas>=2.3")),
-    Application("locked-150", "a web application with 150 locked packages", "web", many(95)),
+    Application("locked-150", "a web application with 150 locked packages", "web", many(129)),
     Application(
         "compiled",
         "a command with three compiled packages",
