@@ -25,7 +25,10 @@ def measure(state: State, scope: Scope, limit: float) -> None:
     An engine or a base image that cannot be had here is named among what is left out.
     """
     results = state.results["scopes"].setdefault(scope.name, {"title": scope.title, "ways": {}})
-    if results.get("finished") or state.out_of_time(limit, scope.title):
+    if results.get("finished"):
+        return
+    # What was begun is gone on with, whenever that is.
+    if not results["ways"] and state.out_of_time(limit, scope.title):
         return
     try:
         _measure(state, scope, results, limit)

@@ -232,6 +232,20 @@ def test_what_there_is_no_time_for_is_named(tmp_path: Path) -> None:
     assert late.results["left_out"] == ["this, for want of time"]
 
 
+def test_what_was_begun_is_gone_on_with_when_the_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+    monkeypatch.setattr(measuring, "_measure", lambda _, scope, *__: measured.append(scope.name))
+    late = State(tmp_path / "full.json", "full")
+    late.results["seconds"] = 100.0
+    late.results["scopes"]["web"] = {"title": "", "ways": {"seedpod": {}}}
+    for scope in plan.SCOPES[:2]:
+        measuring.measure(late, scope, limit=1)
+    assert measured == ["web"]
+    assert late.results["left_out"] == ["a command, for want of time"]
+
+
 class Built:
     """Stands for a contestant: it notes what it is asked for, and fails or is ended on request."""
 
