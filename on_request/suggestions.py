@@ -25,7 +25,7 @@ import platforms
 import project_file
 import system_packages
 from figures import print_table, show_size
-from session import SessionError, docker, read_text
+from session import SessionError, docker, only_docker, read_text
 
 # The tag of what is tried; it is removed in the end.
 TAG = "suggestion"
@@ -61,7 +61,11 @@ class Suggestion:
 
 
 def show() -> None:
-    """Build production with each suggestion, and print how many bytes that saves."""
+    """Build production with each suggestion, and print how many bytes that saves.
+
+    Raises SessionError with Podman, whose builds have a Dockerfile of their own.
+    """
+    only_docker("docker_size -- --suggest")
     production, _ = contents.built()
     [image] = layers.measure(production)
     rows, saving = [], list[Suggestion]()

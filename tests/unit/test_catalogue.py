@@ -244,3 +244,11 @@ def test_digests_that_cannot_be_read_are_a_sentence(
 def test_a_budget_that_is_none_is_refused_before_anything_is_built(folder: Path, run: Run) -> None:
     (folder / "catalogue.toml").write_text(TABLE.replace("150 MB", "150"), encoding="utf-8")
     assert run("bake").startswith("[variants.database.size] in catalogue.toml has '150', which is")
+
+
+@pytest.mark.parametrize("command", ["bake", "check", "push"])
+def test_podman_builds_no_catalogue(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, run: Run, command: str
+) -> None:
+    monkeypatch.setenv("CONTAINER_ENGINE", "podman")
+    assert run(command).startswith(f"{command} does not work with Podman. Run it with Docker")

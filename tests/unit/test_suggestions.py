@@ -193,3 +193,9 @@ def test_what_tests_import_has_to_be_there(
     plugin.parent.mkdir()
     plugin.write_text("[x]\ny = no\n[pytest11]\nany = packages.plugin\n", encoding="utf-8")
     assert "wave" not in left(tmp_path, capsys, monkeypatch, **code)
+
+
+def test_podman_tries_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTAINER_ENGINE", "podman")
+    with pytest.raises(SessionError, match=r"--suggest does not work with Podman\. Run it with"):
+        suggestions.show()

@@ -28,7 +28,7 @@ import settings
 from figures import parse_size, print_table, show_size
 from layers import measure
 from push import builds_in_engine
-from session import SessionError, docker, ended_by_errors, read_text, write_text
+from session import SessionError, docker, ended_by_errors, only_docker, read_text, write_text
 
 CATALOGUE, DIGESTS = Path("catalogue.toml"), Path("digests.toml")
 BAKE_FILE = Path("build/docker-bake.json")
@@ -287,6 +287,8 @@ def main() -> None:
         sys.exit(__doc__)
     settings.apply()
     with ended_by_errors():
+        if sys.argv[1] != "use":  # It only reads a file.
+            only_docker(sys.argv[1])
         commands[sys.argv[1]](*sys.argv[2:])
 
 
