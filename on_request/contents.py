@@ -27,7 +27,10 @@ DISTRIBUTION, SYSTEM_PACKAGE = "distribution", "system package"
 INTERPRETER, NOTHING = "interpreter", "no package"
 # The databases of dpkg and apk.
 DATABASE = re.compile(r"/var/lib/dpkg/.+|/(usr/)?lib/apk/db/installed")
-RECORD = re.compile(r"/var/lib/dpkg/(status\.d|info)/(?P<name>[^/:]+?)(:[^/.]+)?(\.[a-z0-9]+)?")
+RECORD = re.compile(
+    r"/var/lib/dpkg/(status\.d|info)/(?P<name>[^/:]+?)(:[^/.]+)?"
+    r"(\.(list|md5sums|shlibs|symbols|triggers|templates|config|conffiles|(pre|post)(inst|rm)))?"
+)
 PYTHON = re.compile(r"/usr/(local/)?(bin/python3?[\d.]*|lib/(lib)?python3[^/]*(/.*)?)")
 
 

@@ -65,10 +65,10 @@ def image_of(name: str) -> str:
 def compare(options: argparse.Namespace) -> None:
     """Print what changed, and write the page if that is asked."""
     earlier = treemap.earlier(PAGE) if options.since in (None, LAST) else None
-    if options.since == LAST and not earlier and not options.html:
+    if options.since == LAST and not earlier:
         raise SessionError(
-            f"There is no {PAGE} to compare with. Write it first, nox -s docker_size -- --html, or "
-            "name an image: --since IMAGE"
+            f"There is no {PAGE} of this version to compare with. Write it first, nox -s "
+            "docker_size -- --html, or name an image: --since IMAGE"
         )
     name, runtime = contents.built()
     if options.since:
@@ -159,6 +159,8 @@ def main() -> None:
     interrupts.install()
     settings.apply()
     with ended_by_errors():
+        if sys.platform == "win32":
+            raise SessionError("docker_size has no options on Windows. Run it in WSL.")
         if options.why:
             explain(options.why)
         elif options.suggest:

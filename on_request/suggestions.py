@@ -31,6 +31,8 @@ from session import SessionError, docker, only_docker, read_text
 TAG = "suggestion"
 PYPROJECT, LOCK = project_file.FILE, Path("poetry.lock")
 EXCLUDE = Path("docker/stdlib-exclude.txt")
+# Their code is in no module.
+NOTEBOOKS = Path("notebooks")
 TRIM = "tool.seedpod.trim"
 # Rules that are set or not; what to exclude, only the owner knows.
 RULES = {
@@ -82,7 +84,8 @@ def show() -> None:
         print("Nothing is known that could go.")
         return
     print_table(rows)
-    print("\nEach alone saves that; together it may be less. Run nox -s docker_test afterwards.")
+    print("\nEach alone saves that; together it may be less.")
+    print("Once it is set, run nox -s docker_test docker_check")
     for suggestion in saving:
         print(f"\n{suggestion.what}: {suggestion.place}")
         print(*(f"  {line}" for line in suggestion.lines), sep="\n")
@@ -120,6 +123,9 @@ def rules(text: str) -> Iterator[Suggestion]:
 
 def unimported(production: str) -> Iterator[Suggestion]:
     """Yield the modules of the standard library that nothing in the image, or a test, imports."""
+    if NOTEBOOKS.is_dir():
+        tell_left("What no notebook imports of the standard library")
+        return
     image, folders = production, list[str]()
     if TEST in engine.stages():
         # What the tests import has to be there, too, or they could not run on what ships.

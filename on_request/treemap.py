@@ -65,7 +65,7 @@ def earlier(file: Path) -> tuple[str, Sizes] | None:
             return None
         layers = [Layer(instruction, [*_files(groups)]) for instruction, groups in data["layers"]]
         return str(data["image"]), Contents(str(data["image"]), layers).sizes()
-    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return None
 
 

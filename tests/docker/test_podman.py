@@ -160,4 +160,4 @@ def test_podman_refuses_the_others(
     project: Made, podman: dict[str, str], session: str, arguments: list[str]
 ) -> None:
     told = project.refused(session, *arguments, **podman)
-    assert "does not work with Podman. Run it with Docker: unset CONTAINER_ENGINE" in told
+    assert "does not work with Podman. Run it with Docker: CONTAINER_ENGINE=docker" in told

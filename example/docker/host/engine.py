@@ -180,10 +180,6 @@ def build_command(stage: str, *options: str, platform: str = "") -> list[str]:
     Without a platform, Docker takes one. Raises SessionError if BUILD_OPTIONS cannot be read.
     """
     own = [f"--build-arg={name}" for name in BUILD_ARGUMENTS]
-    command = ["docker", "build"]
-    if is_podman():
-        own += podman.arguments()
-        command = podman.build()
     if stage == PRODUCTION and (date := pins.source_date()):
         own.append(f"--build-arg=SOURCE_DATE_EPOCH={date}")
     if platform:
@@ -204,6 +200,7 @@ def build_command(stage: str, *options: str, platform: str = "") -> list[str]:
         raise SessionError(
             "BUILD_OPTIONS names a platform, and [tool.seedpod] does. Remove it from BUILD_OPTIONS."
         )
+    command = podman.build([*own, *options]) if is_podman() else ["docker", "build"]
     return [*command, f"--target={stage}", *own, *options, "."]
 
 
@@ -381,7 +378,8 @@ def develop(*command: str) -> None:
     if re.search(r"^[0-9a-f]{64}$", running, flags=re.MULTILINE):
         compose.run(("exec", service, *command))
     else:
-        compose.run(built(("run", "--rm", service, *command)))
+        prepare(("run",))
+        compose.run(("run", "--rm", service, *command))
 
 
 def up(*command: str) -> None:
@@ -391,11 +389,12 @@ def up(*command: str) -> None:
         return
     if not command or command[0].startswith("-"):
         command = ("up", *command)
-    compose.run(built(command))
+    prepare(command)
+    compose.run(command)
 
 
-def built(command: Sequence[str]) -> Sequence[str]:
-    """Return a compose command that builds, as it is for the engine in use.
+def prepare(command: Sequence[str]) -> None:
+    """Do what has to be done before a compose command that builds; raises SessionError.
 
     Compose builds with Docker alone: with Podman, the development image is built before.
     """
@@ -405,9 +404,7 @@ def built(command: Sequence[str]) -> Sequence[str]:
             if command[0] in ("build", "watch"):
                 only_docker(f"up -- {command[0]}")
             build("development")
-            option = "--pull=missing" if command[0] == "run" else "--no-build"
-            return (command[0], option, *command[1:])
-    return command
+            os.environ["PULL_POLICY"] = "missing"
 
 
 def write_lock(*arguments: str) -> None:

@@ -16,7 +16,7 @@ INTERRUPTED = 130
 INSTALL = {
     "docker": "Install Docker 23 or later.",
     "git": "Install it.",
-    "podman": "Install Podman 4.3 or later, or unset CONTAINER_ENGINE.",
+    "podman": "Install Podman 4.3 or later, or set CONTAINER_ENGINE=docker.",
 }
 # What to do about a file by the kind of its error; the system's own words say what is wrong.
 IN_THE_WAY = "Move it away: sessions need another kind of file there."
@@ -138,7 +138,7 @@ def only_docker(session: str) -> None:
     """Raise SessionError for a session that Podman cannot do, if that is in Docker's place."""
     if is_podman():
         raise SessionError(
-            f"{session} does not work with Podman. Run it with Docker: unset CONTAINER_ENGINE"
+            f"{session} does not work with Podman. Run it with Docker: CONTAINER_ENGINE=docker"
         )
 
 

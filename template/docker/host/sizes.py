@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import engine
+import interrupts
 import on_request
 import platforms
 import project_file
@@ -234,10 +235,11 @@ def run(images: dict[str, str], trimmed: dict[str, Any]) -> bool:
 
 def look_into_production() -> None:
     """Run the program on request that takes the options."""
+    interrupts.install()
     with ended_by_errors(), tempfile.TemporaryDirectory() as folder:
         programs = Path(folder, on_request.PROGRAMS)
         on_request.fetch(programs)
-        sys.path.append(str(programs))
+        sys.path.insert(1, str(programs))
         runpy.run_path(str(programs / "explain_size.py"), run_name="__main__")
 
 

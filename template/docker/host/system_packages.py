@@ -254,7 +254,8 @@ def lock_each(*, compare: bool = False) -> bool:
     fits = [lock(entry, image, found, compare=compare) for entry in resolved]
     if not (compare or found or "@" in image):
         teller = "Podman does not tell" if is_podman() else "No registry tells"
-        print(f"{teller} the digest of {image}, so that builds take what has this name.")
+        print(f"{teller} the digest of {image}, so that builds take what has this name, and")
+        print("sys.lock has no digest of it any more.")
     return all(fits)
 
 
