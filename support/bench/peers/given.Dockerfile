@@ -1,5 +1,6 @@
 # What the peers' makers publish and no registry has here, made beforehand and not timed. Every image
-# has a number in its lowest layer of its own, which the build cache does not know.
+# has a number in its lowest layer of its own, which the build cache does not know. It is in
+# os-release, too, which a root file system that is assembled out of the image's files takes over.
 ARG PYTHON_IMAGE
 
 # A stand-in for the official image lacks one of its names for pip.
@@ -8,7 +9,7 @@ RUN command -v pip > /dev/null || ln -s pip3 /usr/local/bin/pip
 
 FROM python AS base
 ARG NUMBER
-RUN echo "${NUMBER}" > /number
+RUN echo "${NUMBER}" > /number && echo "BENCH=${NUMBER}" >> /etc/os-release
 
 # uv's own image holds the program alone.
 FROM ${PYTHON_IMAGE} AS uv-download
@@ -32,7 +33,7 @@ RUN command -v apt-get > /dev/null || exit 0; \
 
 FROM compilers AS fat
 ARG NUMBER
-RUN echo "${NUMBER}" > /number
+RUN echo "${NUMBER}" > /number && echo "BENCH=${NUMBER}" >> /etc/os-release
 
 # Like gcr.io/distroless/python3: packages' own files, Python, no shell, no package manager.
 FROM ${PYTHON_IMAGE} AS distroless-files
