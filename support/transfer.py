@@ -101,19 +101,30 @@ class Registry:
     storage: Path
 
     def push(self, project: Project, image: str) -> int:
-        """Push ``image`` and return how many bytes arrived that the registry did not have."""
-        before = self.stored()
+        """Push ``image`` and return how many bytes its own repository did not have.
+
+        What only another repository had counts, though the registry may link it without a transfer.
+        """
+        repository = image.partition(":")[0]
+        before = self.stored(repository)
         name = f"{self.address}/{image}"
         project.docker("tag", image, name)
         try:
             project.docker("push", "--quiet", name)
         finally:
             project.docker("rmi", name)
-        return self.stored() - before
+        return self.stored(repository) - before
 
-    def stored(self) -> int:
-        """Return the bytes of all layers, configurations and manifests in the registry."""
-        return sum(file.stat().st_size for file in self.storage.glob("**/blobs/sha256/*/*/data"))
+    def stored(self, repository: str) -> int:
+        """Return the bytes of all layers, configurations and manifests that a repository links."""
+        root = self.storage / "docker/registry/v2"
+        links = {
+            link.parent.name
+            for kind in ("_layers", "_manifests/revisions")
+            for link in (root / "repositories" / repository / kind).glob("sha256/*/link")
+        }
+        blobs = (root / "blobs/sha256" / digest[:2] / digest / "data" for digest in links)
+        return sum(blob.stat().st_size for blob in blobs)
 
 
 @contextmanager
