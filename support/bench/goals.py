@@ -91,10 +91,13 @@ def _judge(results: Results, goal: Goal) -> Verdict:
             return Verdict(goal.title, "", "", limit, None)
         met = own <= goal.limit * factor
         return Verdict(goal.title, show(own, goal.unit), "", limit, met)
-    other = figures.least((name, _figure(results, goal, name)) for name in goal.against)
+    others = {name: _figure(results, goal, name) for name in goal.against}
+    other = figures.least(others.items())
     limit = f"{goal.limit:g} times"
-    if own is None or other is None:
-        return Verdict(goal.title, show(own, goal.unit), "", limit, None)
+    missing = [WAYS[name].title for name, figure in {OWN: own, **others}.items() if figure is None]
+    if own is None or other is None or missing:
+        words = f"without {', '.join(missing)}"
+        return Verdict(goal.title, show(own, goal.unit), words, limit, None)
     name, figure = other
     return Verdict(
         goal.title,
