@@ -1,17 +1,19 @@
 """Times, sizes and bytes of images, measured side by side with other ways of making them.
 
-Each round builds every way's image once after each kind of change, one way after the other, so
-that a slow moment of the machine meets them all. Times are seconds of wall time, sizes are bytes.
-The report is made of what is in one JSON file; a run that was ended goes on from that.
+Each round builds every way's image once after each kind of change, one way after the other in an
+order that is drawn anew, so that a slow moment of the machine meets them all. Times are seconds of
+wall time, sizes are bytes. The report is made of what is in one JSON file; a run that was ended
+goes on from that.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 
 from support import SupportError, engine, sizes
 from support.bench import applications, growth, report, sessions
+from support.bench.applications import PLAIN
 from support.bench.contestants import contestants, remove_images
 from support.bench.measuring import measure
 from support.bench.plan import MINUTES, QUICK, QUICK_MINUTES, SCOPES, SIZES, Scope
@@ -19,6 +21,7 @@ from support.bench.state import FOLDER, State
 from support.bench.ways import WAYS, Application
 from support.project import Project
 
+Part = Callable[[State, float], None]
 FULL_RUN, QUICK_RUN, PUBLISH = "full", "quick", "publish"
 
 
@@ -53,22 +56,40 @@ def run(mode: str = FULL_RUN, *names: str) -> None:
 
 
 def _measure_all(state: State, names: Sequence[str], *, quick: bool) -> None:
-    """Measure the scopes and parts of that name, without names all."""
+    """Measure the scopes and parts of that name, without names all.
+
+    The first round of every scope comes first, so that what is left out are further rounds.
+    """
     scopes = [scope for scope in (QUICK if quick else SCOPES) if not names or scope.name in names]
     limit = 60 * (QUICK_MINUTES if quick else MINUTES)
+    parts = {name: part for name, part in PARTS.items() if name in names or not (names or quick)}
+    _measure_round(state, scopes, 0, limit)
+    for name in ("sessions", "sizes"):
+        _measure_part(state, name, parts, limit)
+    for number in range(1, max((scope.rounds for scope in scopes), default=0)):
+        _measure_round(state, [scope for scope in scopes if number < scope.rounds], number, limit)
+    _measure_part(state, "growth", parts, limit)
+
+
+def _measure_round(state: State, scopes: Sequence[Scope], number: int, limit: float) -> None:
+    """Measure a round of each scope, those of other engines last."""
     for scope in scopes:
         if not scope.engine:
-            measure(state, scope, limit)
-    for name, part in PARTS.items():
-        if name in names or not (names or quick):
-            try:
-                part(state, limit)
-            except SupportError as error:
-                state.note_failure(name, error)
+            measure(state, scope, number, limit)
     with _engine_brought_back(scopes):
         for scope in scopes:
             if scope.engine:
-                measure(state, scope, limit)
+                measure(state, scope, number, limit)
+
+
+def _measure_part(state: State, name: str, parts: Mapping[str, Part], limit: float) -> None:
+    if name not in parts:
+        return
+    try:
+        parts[name](state, limit)
+        state.settle(name)
+    except SupportError as error:
+        state.note_failure(name, error)
 
 
 @contextmanager
@@ -90,10 +111,12 @@ def measure_sizes(state: State, limit: float) -> None:
         if name in state.results["sizes"] or state.out_of_time(limit, f"sizes of {name}"):
             continue
         state.say(f"sizes of {name}")
-        settings = applications.variables(layout, client)
+        with state.uncounted():
+            settings = applications.variables(layout, client)
         ways = [WAYS["seedpod"], WAYS["seedpod-full"]]
         folder = FOLDER / "projects" / f"size-{name}"
-        applications.make(Application(name, name, kind), ways, folder, settings)
+        application = Application(name, name, kind)
+        applications.make(application, ways, folder, settings, (PLAIN,))
         found = {}
         made = contestants(f"size-{name}", ways, folder, settings)
         for contestant in made:
@@ -112,4 +135,8 @@ def measure_sizes(state: State, limit: float) -> None:
         state.save()
 
 
-PARTS = {"sessions": sessions.measure, "sizes": measure_sizes, "growth": growth.measure}
+PARTS: dict[str, Part] = {
+    "sessions": sessions.measure,
+    "sizes": measure_sizes,
+    "growth": growth.measure,
+}

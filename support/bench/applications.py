@@ -30,7 +30,7 @@ INDEX_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
 UV_BACKEND = '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n'
 # A package that requires no others.
 ADDED = '    "itsdangerous>=2.2",\n'
-ADDED_SYSTEM = {"debian": "libyaml-0-2", "alpine": "yaml"}
+ADDED_SYSTEM = "libyaml-0-2"
 COMPILERS = {"debian": ("gcc", "libc6-dev"), "alpine": ("gcc", "musl-dev")}
 LOCKS = ("poetry.lock", "requirements.txt", "uv.lock")
 PLAIN, MORE = "plain", "added"
@@ -75,17 +75,24 @@ def variables(layout: Layout, client: Client) -> dict[str, str]:
 
 
 def make(
-    application: Application, ways: Sequence[Way], folder: Path, variables: dict[str, str]
+    application: Application,
+    ways: Sequence[Way],
+    folder: Path,
+    variables: dict[str, str],
+    variants: Sequence[str] = (MORE, PLAIN),
 ) -> None:
-    """Make and lock the project of each way in a folder of that name; replaces what is there."""
+    """Make and lock the project of each way in a folder of that name; replaces what is there.
+
+    ``variants`` are the locks that there will be; PLAIN alone where no dependency is added.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     base = "alpine" if "-alpine" in variables["PYTHON_IMAGE"] else "debian"
-    for variant in (MORE, PLAIN):
+    for variant in variants:
         master = folder / "locks" / variant / NAME
         _render(application, base, "minimal", master)
         if variant is MORE:
             add_dependency(master / "pyproject.toml")
-        else:
+        elif MORE in variants:
             # Poetry keeps the versions that a lock has.
             shutil.copy(_constraints(folder), master)
         _lock(Project(master, variables), folder)
@@ -153,9 +160,11 @@ def install(base: str, packages: Sequence[str]) -> str:
 def _constraints(folder: Path) -> Path:
     """Return the lock whose versions uv has to choose, whether there is one dependency more or not.
 
-    In uv.lock the constraints are written down, so that they cannot depend on that.
+    In uv.lock the constraints are written down, so that they cannot depend on that. Without a lock
+    of one dependency more it is the plain one.
     """
-    return folder / "locks" / MORE / NAME / "poetry.lock"
+    more = folder / "locks" / MORE / NAME / "poetry.lock"
+    return more if more.exists() else folder / "locks" / PLAIN / NAME / "poetry.lock"
 
 
 def _lock(project: Project, folder: Path) -> None:

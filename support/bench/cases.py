@@ -62,7 +62,7 @@ def fewer_dependencies(way: Way, folder: Path, number: int) -> None:
 def more_system(way: Way, folder: Path, number: int) -> None:
     """Declare a system package, which the application needs to run."""
     fewer_system(way, folder, number)
-    name = ADDED_SYSTEM["debian"]
+    name = ADDED_SYSTEM
     if way.is_peer:
         line = applications.install("debian", (name,))
         substitute(folder / "Dockerfile", f"^{SYSTEM_MARKER}$", f"{SYSTEM_MARKER}\n{line}")
@@ -74,7 +74,7 @@ def more_system(way: Way, folder: Path, number: int) -> None:
 
 def fewer_system(way: Way, folder: Path, number: int) -> None:
     """Take it back."""
-    name = ADDED_SYSTEM["debian"]
+    name = ADDED_SYSTEM
     _remove(folder / "Dockerfile", applications.install("debian", (name,)) + "\n")
     section = applications.release(folder / "pyproject.toml")
     _remove(folder / "pyproject.toml", _system_table(section, name))
@@ -100,6 +100,7 @@ class Case:
     new_base: bool = False  # the base image is another one
     new_caches: bool = False  # no package was ever downloaded: the cache mounts are empty
     from_registry: bool = False  # the builder has nothing, and takes layers from a registry
+    new_image: bool = True  # the image must be another one than before, or the edit is lost
 
     def fits(self, way: Way, folder: Path) -> bool:
         """Tell whether a way has an answer to it."""
@@ -110,17 +111,19 @@ class Case:
 
 COLD, NOTHING, SOURCE, TOOL, VERSION = "cold", "nothing", "source", "tool", "version"
 DEPENDENCY, SYSTEM, BASE, REGISTRY = "dependency", "system", "base", "registry"
-# In this order: each finds what the one before it has built.
+# In this order: each finds what the one before it has built. What an added dependency leaves behind
+# is replaced by later cases, so that the last image is of the application without it.
 _CASES = (
     Case(COLD, "cold: nothing built, nothing downloaded", new_base=True, new_caches=True),
-    Case(NOTHING, "nothing changed"),
-    Case(SOURCE, "source edit", edit_source),
-    Case(TOOL, "[tool.*] edit", edit_tool),
-    Case(VERSION, "version bump", edit_version),
+    Case(NOTHING, "nothing changed", new_image=False),
     Case(DEPENDENCY, "one dependency added", more_dependencies, fewer_dependencies),
+    Case(SOURCE, "source edit", edit_source),
+    Case(TOOL, "[tool.*] edit", edit_tool, new_image=False),
+    Case(VERSION, "version bump", edit_version),
     Case(SYSTEM, "one system package added", more_system, fewer_system),
     Case(BASE, "base image changed: nothing built, packages cached", new_base=True),
-    Case(REGISTRY, "cold, layers of a registry", new_caches=True, from_registry=True),
+    # The name of the caches is part of a step's key: other ones would match no layer.
+    Case(REGISTRY, "cold, layers of a registry", from_registry=True, new_image=False),
 )
 CASES = {case.name: case for case in _CASES}
 TITLES = {case.name: case.title for case in _CASES}

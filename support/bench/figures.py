@@ -9,9 +9,14 @@ Results = dict[str, Any]
 
 def seconds(results: Results, scope: str, way: str, case: str) -> float | None:
     """Return the median of the builds of a case in seconds, None if it was not measured."""
-    builds = _way(results, scope, way).get("builds", {}).get(case, {})
-    times = [each for each in builds.values() if each is not None]
+    times = rounds(results, scope, way, case)
     return median(times) if times else None
+
+
+def rounds(results: Results, scope: str, way: str, case: str) -> list[float]:
+    """Return the seconds of each build of a case that did not fail."""
+    builds = _way(results, scope, way).get("builds", {}).get(case, {})
+    return [each for each in builds.values() if each is not None]
 
 
 def sent(results: Results, scope: str, way: str, case: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from statistics import linear_regression, median
 
 from support.bench import figures, goals
 from support.bench.cases import COLD, DEPENDENCY, SOURCE, TITLES, TOOL, VERSION
@@ -123,16 +124,24 @@ def _about(results: Results) -> str:
     machine = results["machine"]
     scope = results["scopes"].get(SCOPE, {})
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    rounds = len(scope.get("rounds", []))
+    dirty = " with changes" if results["commit"].endswith("-dirty") else ""
+    commit = results["commit"].removesuffix("-dirty")
     quick = "a quick run" if results["mode"] == "quick" else "one run"
     base = scope.get("base", "")
     stand_in = ", a stand-in for the official image" if base.startswith("seedpod/") else ""
     return (
-        f"Of {quick} of `nox -s bench` on {results['date']}, medians of {rounds} "
-        f"round{'s' if rounds != 1 else ''}: {machine['processor']}, {machine['cores']} cores, "
-        f"{machine['memory']}, {machine['system']}; {versions}; base image `{base}`{stand_in}."
-        + (f" {results['note']}" if results.get("note") else "")
+        f"Of {quick} of `nox -s bench` on {results['date']} at commit {commit}{dirty}, "
+        f"{_rounds(scope)}: {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['memory']}, {machine['system']}, kernel {machine['kernel']}, load average "
+        f"{results['load']} at the beginning; {versions}; base image `{base}`{stand_in}."
     )
+
+
+def _rounds(scope: Results) -> str:
+    rounds = len(scope.get("rounds", []))
+    if not rounds:
+        return "a round that is not finished"
+    return "one round" if rounds == 1 else f"medians of up to {rounds} rounds"
 
 
 def _heading(title: str) -> str:
@@ -154,11 +163,11 @@ def _builds(results: Results, scope: str) -> str:
     rows = (
         [
             WAYS[name].title,
-            *(_number(figures.seconds(results, scope, name, case)) for case in cases),
+            *(_spread(figures.rounds(results, scope, name, case)) for case in cases),
         ]
         for name in ways
     )
-    head = ("medians, in seconds", *(TITLES[case] for case in cases))
+    head = ("seconds: median (least to most)", *(TITLES[case] for case in cases))
     return table(head, rows) if cases else ""
 
 
@@ -190,7 +199,7 @@ def _others(results: Results, pictures: Sequence[str]) -> list[str]:
         parts += [
             f"### {_heading(scope['title'])}",
             f"{scope.get('packages', 0)} locked packages, `{scope.get('base', '')}`, "
-            f"Docker {scope.get('engine', '')}.",
+            f"Docker {scope.get('engine', '')}, {_rounds(scope)}.",
             _builds(results, name),
             _images(results, name),
         ]
@@ -203,6 +212,7 @@ def _kinds(results: Results) -> str:
     rows = []
     scopes = {"web-local": results["scopes"].get(SCOPE, {})}
     scopes["web-alpine"] = results["scopes"].get("alpine", {})
+    scopes["cli-local"] = results["scopes"].get("cli", {})
     for name, found in {**scopes, **results["sizes"]}.items():
         kind, layout = name.split("-")
         for way in ("seedpod", "seedpod-full"):
@@ -214,7 +224,8 @@ def _kinds(results: Results) -> str:
 
 
 def _growth(results: Results, pictures: Sequence[str]) -> list[str]:
-    growth = [series for part in results["growth"].values() for series in part]
+    parts_of = results["growth"].values()
+    growth = [series for part in parts_of for series in part if series["lines"]]
     parts = ["## Cost as work grows"] if growth else []
     parts += _picture(pictures, "growth")
     for series in growth:
@@ -225,7 +236,7 @@ def _growth(results: Results, pictures: Sequence[str]) -> list[str]:
         ]
         parts += [
             f"### {series['name']}",
-            f"In {series['of']}. {series['words']}",
+            " ".join(filter(None, (f"In {series['of']}.", slopes(series)))),
             table((series["unit"], *lines), rows),
         ]
     return parts
@@ -244,12 +255,36 @@ def _remarks(results: Results) -> list[str]:
         "its makers publish, made beforehand and not timed; so do the fat image and the "
         "distroless one.",
         "*cold* is with empty cache mounts, by a name of their own, so that every package is "
-        "downloaded; the base image is there.",
+        "downloaded; the base image is there. Where an environment comes out the same, the engine "
+        "may still know the layer that a COPY makes of it by its content.",
+        "The order of the ways is drawn for each case and round, and is in the results.",
         *(f"{remark}." for remark in results["remarks"]),
         *(f"Failed: {each['place']}: {each['error']}" for each in results["failures"]),
-        *(f"Left out: {words}." for words in results["left_out"]),
+        *(f"Left out: {each['place']}, {each['why']}." for each in results["left_out"]),
     ]
     return ["## Remarks", "\n".join(f"- {line}" for line in lines)]
+
+
+def slopes(series: Results) -> str:
+    """Return in words what one more of a quantity that grows costs, '' without two points."""
+    of, unit = series["of"], series["unit"]
+    one = unit.removesuffix("s") if unit in ("variants", "locked packages") else unit
+    lines = {title: points for title, points in series["lines"].items() if len(points) > 1}
+    words = (f"{slope(points):.3g} {of} with {title}" for title, points in lines.items())
+    return f"Each further {one} costs {' and '.join(words)}." if lines else ""
+
+
+def slope(points: Sequence[Sequence[float]]) -> float:
+    """Return by how much a line through points rises for one unit, by least squares."""
+    xs, ys = zip(*points, strict=True)
+    return float(linear_regression(xs, ys).slope)
+
+
+def _spread(times: Sequence[float]) -> str:
+    """Return the median of some seconds, with the least and the most where there are several."""
+    if len(times) < 2:
+        return "".join(map("{:.2f}".format, times))
+    return f"{median(times):.2f} ({min(times):.2f} to {max(times):.2f})"
 
 
 def _picture(pictures: Sequence[str], name: str) -> list[str]:

@@ -207,7 +207,8 @@ def short(case: str) -> str:
 
 def _growth(results: Results) -> Figure | None:
     """Return a panel for each quantity that grows: a line for each figure."""
-    panels = [_line(series) for part in results["growth"].values() for series in part]
+    parts = results["growth"].values()
+    panels = [_line(series) for part in parts for series in part if series["lines"]]
     return _grid(panels, rows=9)
 
 

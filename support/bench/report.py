@@ -34,10 +34,16 @@ def write(results: Results, folder: Path) -> None:
 
 
 def publish(folder: Path) -> None:
-    """Bring the last report into the documentation and README; SupportError without one."""
+    """Bring the last report into the documentation and README.
+
+    Raises SupportError without a report, or with one of a run that has not finished.
+    """
     report = folder / "report"
     if not (report / "benchmarks.md").exists():
         raise SupportError("There is no report to publish. Run nox -s bench first.")
+    measured = json.loads((report / "benchmarks/results.json").read_text(encoding="utf-8"))
+    if not measured["finished"]:
+        raise SupportError("The last report is of a part of a run. Run nox -s bench to its end.")
     target = page.PAGE.parent / "benchmarks"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(report / "benchmarks", target)
@@ -81,7 +87,7 @@ def show(results: Results, console: Console) -> None:
         texts = map(escape, (verdict.title, verdict.own, verdict.other, verdict.limit))
         verdicts.add_row(*texts, word)
     console.print(verdicts)
-    for words in results["left_out"]:
-        console.print(f"left out: {words}", markup=False, soft_wrap=True)
+    for each in results["left_out"]:
+        console.print(f"left out: {each['place']}, {each['why']}", markup=False, soft_wrap=True)
     for failure in results["failures"]:
         console.print(f"failed: {failure['place']}: {failure['error']}", markup=False)

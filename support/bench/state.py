@@ -3,7 +3,11 @@
 import json
 import os
 import platform
+import re
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +17,25 @@ from support.bench.applications import pin
 from support.docker import Client
 from support.paths import REPOSITORY, content_key
 
-FORMAT = 1
+FORMAT = 2
 FOLDER = REPOSITORY / "build/bench"
+# What decides about the figures. The other programs only show them.
+SOURCES = (
+    "template",
+    "support/images",
+    "support/bench/peers",
+    "support/bench/packages.txt",
+    *(
+        f"support/bench/{name}.py"
+        for name in (
+            *("applications", "cases", "contestants", "growth", "measuring"),
+            *("plan", "sessions", "ways"),
+        )
+    ),
+    "support/sizes.py",
+    "support/transfer.py",
+)
+VERSIONS = "import platform, pip; print(platform.python_version(), pip.__version__)"
 Results = dict[str, Any]
 
 
@@ -23,7 +44,7 @@ class State:
 
     def __init__(self, path: Path, mode: str) -> None:
         """Read ``path`` if it is of the same mode and the same sources, else begin anew."""
-        self.path = path
+        self.path, self.mode = path, mode
         key = sources_key()
         self.results: Results = {}
         if path.exists():
@@ -42,6 +63,8 @@ class State:
                 # Begins with the time of day: no earlier run has left its like in the build cache.
                 "number": int(time.time()),
                 "machine": machine(),
+                "load": round(os.getloadavg()[0], 1),
+                "commit": commit(),
                 "versions": {},
                 "scopes": {},
                 "sizes": {},
@@ -50,8 +73,10 @@ class State:
                 "left_out": [],
                 "remarks": [],
                 "growth": {},
+                "growth_finished": [],
             }
         self._since = time.monotonic()
+        self._counts = True
 
     def next(self) -> int:
         """Return a number that was never used."""
@@ -62,27 +87,44 @@ class State:
     def seconds(self) -> float:
         """Return how long this run has taken, with what was before it was ended."""
         now = time.monotonic()
-        self.results["seconds"] += now - self._since
+        if self._counts:
+            self.results["seconds"] += now - self._since
         self._since = now
         return float(self.results["seconds"])
+
+    @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Stop the run's clock for what is made once on a machine, such as base images."""
+        self.seconds()
+        self._counts = False
+        try:
+            yield
+        finally:
+            self.seconds()
+            self._counts = True
 
     def say(self, words: str) -> None:
         """Print what is done now, with the seconds that the run has taken."""
         print(f"{self.seconds():5.0f} s  {words}", flush=True)
 
-    def out_of_time(self, limit: float, what: str) -> bool:
-        """Tell whether the run has taken ``limit`` seconds; then ``what`` is left out."""
+    def out_of_time(self, limit: float, place: str) -> bool:
+        """Tell whether the run has taken ``limit`` seconds; then ``place`` is left out."""
         if self.seconds() < limit:
             return False
-        self.leave_out(f"{what}, for want of time")
+        self.leave_out(place, "for want of time")
         return True
 
-    def leave_out(self, words: str) -> None:
+    def leave_out(self, place: str, why: str) -> None:
         """Note what is not measured, and why."""
-        self.say(f"left out: {words}")
-        if words not in self.results["left_out"]:
-            self.results["left_out"].append(words)
+        self.settle(place)
+        self.say(f"left out: {place}, {why}")
+        self.results["left_out"].append({"place": place, "why": why})
         self.save()
+
+    def settle(self, place: str) -> None:
+        """Forget that a place was left out or failed: it is measured now."""
+        for notes in ("left_out", "failures"):
+            self.results[notes] = [each for each in self.results[notes] if each["place"] != place]
 
     def remark(self, words: str) -> None:
         """Note what a reader of the report has to know."""
@@ -93,6 +135,7 @@ class State:
 
     def note_failure(self, place: str, error: SupportError) -> None:
         """Note and print what failed; the run goes on."""
+        self.settle(place)
         self.results["failures"].append({"place": place, "error": self.last_line(error)})
         self.say(f"failed: {place}: {error}")
 
@@ -112,11 +155,12 @@ class State:
 
 
 def sources_key() -> str:
-    """Return a key of what is measured and of what measures."""
+    """Return a key of what is measured and of what measures, not of what shows it."""
+    roots = [REPOSITORY / name for name in SOURCES]
     files = sorted(
         path
-        for folder in ("template", "support/bench")
-        for path in (REPOSITORY / folder).rglob("*")
+        for root in roots
+        for path in (root.rglob("*") if root.is_dir() else [root])
         if path.is_file() and "__pycache__" not in path.parts
     )
     parts = [
@@ -138,17 +182,32 @@ def machine() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "memory": f"{memory / 1e9:.0f} GB",
         "system": release.get("PRETTY_NAME", platform.system()),
+        "kernel": platform.release(),
     }
 
 
-def versions(client: Client) -> dict[str, str]:
-    """Return the versions of what takes part."""
+def commit() -> str:
+    """Return Seedpod's commit, with "-dirty" where files differ from it; '' without Git."""
+    command = ["git", "describe", "--always", "--exclude=*", "--dirty"]
+    try:
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip()
+
+
+def versions(client: Client, base: str) -> dict[str, str]:
+    """Return the versions of what takes part; those of Python and pip are the base image's."""
     buildx = client.run("buildx", "version").stdout.split()
+    builder = re.search(r"BuildKit version:\s*v?(\S+)", client.run("buildx", "inspect").stdout)
+    python = client.run("run", "--rm", base, "python3", "-c", VERSIONS).stdout.split()
     return {
+        **dict(zip(("Python", "pip"), python, strict=False)),
         "Docker": client.server_version(),
         "buildx": next(
             (word for word in buildx if word[:1].isdigit()), buildx[1] if buildx else ""
         ),
+        "BuildKit": builder[1] if builder else "",
         "uv": pin("uv"),
         "Poetry": pin("poetry"),
         "poetry-core": pin("poetry-core"),
