@@ -123,6 +123,7 @@ def test_nothing_is_built_again_without_a_change(catalogue: Made) -> None:
     assert ids(catalogue) == before
 
 
+@pytest.mark.proofs
 def test_a_change_of_a_package_changes_the_images_that_have_it_and_no_others(
     catalogue: Made, edited: MakeCatalogue
 ) -> None:
@@ -167,6 +168,7 @@ def used(catalogue: Made, name: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "_IMAGE=" in line)
 
 
+@pytest.mark.proofs
 def test_a_project_builds_on_a_pair_by_digest(catalogue: Made, project: Made) -> None:
     pair = used(catalogue, YAML)
     assert all("@sha256:" in image for image in pair.values())

@@ -53,6 +53,7 @@ def test_every_kind_is_as_it_should_be(make: Make, kind: str, layout: Layout, ru
     assert ("-" in verdicts(output).values()) != is_server
 
 
+@pytest.mark.proofs
 def test_services_are_there_and_gone_afterwards(make: Make) -> None:
     made = make(services=json.dumps(["postgres"]))
     output = made.session("docker_check")

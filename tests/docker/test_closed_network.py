@@ -131,10 +131,8 @@ def proxy(client: Client, tmp_path: Path) -> Iterator[Proxy]:
         yield proxy
 
 
-@pytest.mark.parametrize(
-    "lower",
-    [pytest.param(False, id="capitals", marks=pytest.mark.proofs), pytest.param(True, id="lower")],
-)
+@pytest.mark.proofs
+@pytest.mark.parametrize("lower", [False, True], ids=["capitals", "lower"])
 def test_every_request_goes_through_the_proxy(make: Make, proxy: Proxy, lower: bool) -> None:
     """Of a build, of compose's, and of the sessions on the host, whose tools read other names."""
     # The Python of sessions on the host is the one that runs Nox.

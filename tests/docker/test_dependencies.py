@@ -261,6 +261,7 @@ def test_services_of_a_monorepo_share_a_library(monorepo: list[Made], tmp_path: 
     assert project.layers("plain") == project.layers()
 
 
+@pytest.mark.proofs
 def test_an_index_with_a_password_is_asked_with_it_and_nothing_keeps_it(
     make: Make, serve_files: Serve, tmp_path: Path
 ) -> None:

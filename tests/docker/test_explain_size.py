@@ -35,6 +35,7 @@ def measured(project: Made, tag: str = "production") -> dict[str, object]:
     return dict(found)
 
 
+@pytest.mark.proofs
 def test_the_page_has_every_byte_of_every_layer(built: Make) -> None:
     project = built()
     told = asked(project, "--html")

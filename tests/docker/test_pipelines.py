@@ -246,6 +246,7 @@ def test_a_branch_publishes_nothing(pipeline: Pipeline, first: str) -> None:
     assert not (repositories / pipeline.repository.split("/", 1)[1]).exists()
 
 
+@pytest.mark.proofs
 @pytest.mark.usefixtures("first")
 def test_a_merge_request_shows_by_how_much_each_stage_grows(
     pipeline: Pipeline, tmp_path: Path
