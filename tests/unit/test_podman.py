@@ -122,6 +122,17 @@ def test_a_step_is_repeated_for_what_another_stage_copies(
     assert keys(text)["last"] != before["last"]
 
 
+def test_an_argument_counts_that_is_declared_beside_others() -> None:
+    text = f"{DOCKERFILE}FROM base AS own\nARG ONE TWO=2\nRUN --mount=from=facts,target=/f x\n"
+    assert keys(text) != keys(text, "--build-arg=TWO=3")
+
+
+@pytest.mark.parametrize("line", ["FROM", "FROM --platform=linux/amd64", "COPY", "RUN", "ARG"])
+def test_what_is_no_dockerfile_is_left_to_podman(line: str) -> None:
+    text = f"FROM base AS own\n{line}\n{line} \nFROM own\n"
+    assert podman.translated(text, {}, step_network=True) == text
+
+
 @pytest.mark.parametrize("step_network", [True, False])
 def test_only_what_podman_does_not_know_is_left_out(*, step_network: bool) -> None:
     text = podman.translated(DOCKERFILE, {}, step_network=step_network)
@@ -203,7 +214,7 @@ def test_another_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (lambda: engine.build_for_all("production", "--reproducible"), "docker_prod -- --repro"),
         (lambda: engine.push_production("registry.example/app:1"), "docker_push does not"),
-        (lambda: engine.prepare(["watch"]), "up -- watch does not"),
+        (lambda: engine.prepare("watch"), "up -- watch does not"),
     ],
 )
 def test_what_podman_cannot_do_is_refused(
@@ -220,10 +231,10 @@ def test_compose_does_not_build_with_podman(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(engine, "ensure_lock", dict)
     monkeypatch.setattr(engine, "build", made.append)
     monkeypatch.setenv("PULL_POLICY", "build")
-    engine.prepare(["down"])
+    engine.prepare("down")
     assert (made, os.environ["PULL_POLICY"]) == ([], "build")
     for command in ("up", "run"):
-        engine.prepare([command])
+        engine.prepare(command)
         assert os.environ["PULL_POLICY"] == "missing"
     assert made == ["development"] * 2
 

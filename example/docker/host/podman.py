@@ -25,13 +25,9 @@ from session import SessionError, docker, read_text, write_text
 OLDEST, STEP_NETWORK, OLDEST_COMPOSE = (4, 3), (4, 5), (2, 20)
 # Where "podman compose" looks for compose, too:
 # https://docs.podman.io/en/latest/markdown/podman-compose.1.html
-PLUGINS = (
-    *(f"{folder}/docker/cli-plugins" for folder in ("/usr/local/lib", "/usr/local/libexec")),
-    *(f"{folder}/docker/cli-plugins" for folder in ("/usr/lib", "/usr/libexec")),
-)
+PLUGINS = [f"/usr/{x}/docker/cli-plugins" for x in ("local/lib", "local/libexec", "lib", "libexec")]
 # The context that sessions give for path dependencies outside of the project.
-LOCAL = "local"
-WHOLE = "."
+LOCAL, WHOLE = "local", "."
 LEFT_OUT = {".git", "__pycache__"}
 
 
@@ -80,21 +76,21 @@ def translated(text: str, given: Mapping[str, str], *, step_network: bool) -> st
     keys: dict[str, str] = {}
     digest = functools.cache(lambda source: _digest(_files(source)))
     for number, stage in enumerate(stages):
-        (_, *first), *steps = _instructions(stage)
-        parent, *name = [word for word in first if not word.startswith("--")]
+        first, *steps = _instructions(stage)
+        parent, name = _from(first)
         stages_read, sources, mounts = _inputs(steps)
-        named = [x for word, x, *_ in steps if word == "ARG"]
+        read = [_filled(x, values) for x in (parent, *stages_read)]
+        declared = [x.partition("=")[0] for word, *named in steps if word == "ARG" for x in named]
         content = [
             *(" ".join(words) for words in (first, *steps)),
-            *(keys.get(x, x) for x in (_filled(y, values) for y in (parent, *stages_read))),
-            *(f"{x}={values.get(x, '')}" for x in (y.partition("=")[0] for y in named)),
-            *(digest(x) for x in sources),
+            *(keys.get(x, x) for x in read),
+            *(f"{x}={values.get(x, '')}" for x in declared),
+            *map(digest, sources),
         ]
-        local = os.environ.get("LOCAL_CONTEXT")
-        if local and name[-1:] == [LOCAL]:  # It is in its place.
+        if name == LOCAL and (local := os.environ.get("LOCAL_CONTEXT")):  # It is in its place.
             content.append(_digest(Path(local).rglob("*"), local))
         key = hashlib.sha256("\0".join(content).encode(errors="surrogateescape")).hexdigest()
-        keys |= dict.fromkeys([str(number), *name[-1:]], key)
+        keys |= {str(number): key, name: key}
         if mounts:
             line, _, rest = stage.partition("\n")
             stages[number] = f"{line}\nARG INPUTS={key}\n{rest}"
@@ -106,7 +102,13 @@ def _instructions(stage: str) -> Iterator[list[str]]:
     text = re.sub(r"^[ \t]*#.*\n?", "", stage, flags=re.MULTILINE)
     for line in re.sub(r"\\[ \t]*\n", " ", text).splitlines():
         if words := line.split():
-            yield [words[0].upper(), *words[1:], *([""] if len(words) == 1 else [])]
+            yield [words[0].upper(), *words[1:]]
+
+
+def _from(instruction: Sequence[str]) -> tuple[str, str]:
+    """Return what a stage starts from, and its name; empty where there is none."""
+    words = [word for word in instruction[1:] if not word.startswith("--")]
+    return "".join(words[:1]), "".join(words[2:3])
 
 
 def _inputs(steps: Iterable[Sequence[str]]) -> tuple[list[str], list[str], bool]:
@@ -119,7 +121,7 @@ def _inputs(steps: Iterable[Sequence[str]]) -> tuple[list[str], list[str], bool]
             rest = [word for word in words if not word.startswith("--")]
             stages += named
             if not named:
-                sources += [WHOLE] if rest[0].startswith("[") else rest[:-1]
+                sources += [WHOLE] if "".join(rest).startswith("[") else rest[:-1]
         for mount in [value for name, _, value in options if name == "mount"]:
             fields = dict(field.partition("=")[::2] for field in mount.split(","))
             if fields.get("type", "bind") == "bind":

@@ -378,7 +378,7 @@ def develop(*command: str) -> None:
     if re.search(r"^[0-9a-f]{64}$", running, flags=re.MULTILINE):
         compose.run(("exec", service, *command))
     else:
-        prepare(("run",))
+        prepare("run")
         compose.run(("run", "--rm", service, *command))
 
 
@@ -389,20 +389,20 @@ def up(*command: str) -> None:
         return
     if not command or command[0].startswith("-"):
         command = ("up", *command)
-    prepare(command)
+    prepare(command[0])
     compose.run(command)
 
 
-def prepare(command: Sequence[str]) -> None:
-    """Do what has to be done before a compose command that builds; raises SessionError.
+def prepare(command: str) -> None:
+    """Do what has to be done before a command of compose, if that builds; raises SessionError.
 
     Compose builds with Docker alone: with Podman, the development image is built before.
     """
-    if command[0] in ("build", "create", "run", "up", "watch"):
+    if command in ("build", "create", "run", "up", "watch"):
         ensure_lock()
         if is_podman():
-            if command[0] in ("build", "watch"):
-                only_docker(f"up -- {command[0]}")
+            if command in ("build", "watch"):
+                only_docker(f"up -- {command}")
             build("development")
             os.environ["PULL_POLICY"] = "missing"
 
