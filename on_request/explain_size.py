@@ -6,7 +6,6 @@ docker/host/sizes.py fetches and runs it. It imports what Nox itself needs, and 
 """
 
 import argparse
-import io
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -17,14 +16,13 @@ sys.path.append(str(Path("docker/image").absolute()))
 
 import contents
 import engine
-import interrupts
 import project_file
-import settings
 import suggestions
 import treemap
 from contents import Change, Contents
 from figures import print_table, show_size
-from session import SessionError, ended_by_errors, read_text, write_text
+from program import running
+from session import SessionError, read_text, write_text
 from sizes import shorten
 from why import Reasons
 
@@ -152,13 +150,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
 def main() -> None:
     """Do what the options say."""
     options = arguments(sys.argv[1:])
-    # Names of files may be anything.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    interrupts.install()
-    settings.apply()
-    with ended_by_errors():
+    with running():
         if sys.platform == "win32":
             raise SessionError("docker_size has no options on Windows. Run it in WSL.")
         if options.why:

@@ -6,7 +6,6 @@ build/, and a table of what is in it. The same image has the same document.
 
 import argparse
 import hashlib
-import io
 import json
 import sys
 import tomllib
@@ -19,12 +18,10 @@ from typing import Any
 import advisories
 import client
 import engine
-import interrupts
 import platforms
 import project_file
 import push
 import reproducible
-import settings
 import statements
 import system
 from bill import KINDS, Bill, sha256
@@ -32,9 +29,10 @@ from cyclonedx.model.component import Component, ComponentType
 from distributions import Distributions
 from figures import print_table
 from packageurl import PackageURL
+from program import running
 from registry import REPOSITORY, Document, Repository
 from root_files import exported
-from session import SessionError, ended_by_errors, read_text, write_text
+from session import SessionError, read_text, write_text
 
 import template
 
@@ -312,13 +310,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
 def main() -> None:
     """Do what the options say."""
     options = arguments(sys.argv[1:])
-    # What an image says of itself may be anything.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    interrupts.install()
-    settings.apply()
-    with ended_by_errors():
+    with running():
         if options.verify:
             verify(options)
             return

@@ -60,7 +60,7 @@ class Reasons:
     def _distribution(self, name: str) -> Iterator[str]:
         if name not in self._image.installed.metadata:
             return
-        size = self._size(DISTRIBUTION, name)
+        size = sum(self._owned.get((DISTRIBUTION, name), {}).values())
         yield f"{name} {self._version(name)} is a distribution, {show_size(size)}"
         if name == normalise(self._own):
             yield "  it is the project's own"
@@ -96,10 +96,10 @@ class Reasons:
     # --- System packages -------------------------------------------------------------------------
 
     def _package(self, name: str) -> Iterator[str]:
-        files = self._of_packages.get(name, [])
+        files = self._owned.get((SYSTEM_PACKAGE, name), {})
         if not files:
             return
-        size = self._size(SYSTEM_PACKAGE, name)
+        size = sum(files.values())
         version = self._image.database.packages[name].version
         yield f"{name} {version} is a system package, {show_size(size)} in {len(files)} files"
         reasons = [*self._declared_ways(name)]
@@ -129,14 +129,13 @@ class Reasons:
                         waiting.append([*chain, below])
 
     @cached_property
-    def _of_packages(self) -> dict[str, list[str]]:
-        """The files of each system package in the image."""
-        found: defaultdict[str, list[str]] = defaultdict(list)
-        for path, _ in self._image.root.files():
+    def _owned(self) -> dict[tuple[str, str], dict[str, int]]:
+        """The files in the image and their bytes, by kind and name of what they belong to."""
+        found: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        for path, entry in self._image.root.files():
             owner = self._image.owner(path)
-            if owner.kind == SYSTEM_PACKAGE:
-                found[owner.name].append(path)
-        return found
+            found[owner.kind, owner.name][path] = entry.size
+        return dict(found)
 
     # --- Files -----------------------------------------------------------------------------------
 
@@ -183,10 +182,6 @@ class Reasons:
 
     # ---------------------------------------------------------------------------------------------
 
-    def _size(self, kind: str, name: str) -> int:
-        found = ((self._image.owner(path), entry.size) for path, entry in self._image.root.files())
-        return sum(size for owner, size in found if (owner.kind, owner.name) == (kind, name))
-
     def _locked_only(self, name: str) -> Iterator[str]:
         """Yield for which groups something is locked that is not in the image."""
         for package in tables(self._lock, "package"):
@@ -196,7 +191,8 @@ class Reasons:
                 return
 
     def _unknown(self, name: str) -> str:
-        names = [*self._image.installed.metadata, *self._of_packages]
+        packages = (owner for kind, owner in self._owned if kind == SYSTEM_PACKAGE)
+        names = [*self._image.installed.metadata, *packages]
         names += {posixpath.basename(path) for path in self._users}
         near = difflib.get_close_matches(name, names, cutoff=0.5)
         told = f" There is {', '.join(near)}." if near else ""

@@ -3,7 +3,7 @@
 import fcntl
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,13 @@ def content_key(*parts: str | bytes) -> str:
         data = part.encode() if isinstance(part, str) else part
         digest.update(len(data).to_bytes(8, "big") + data)
     return digest.hexdigest()[:12]
+
+
+def files_key(paths: Iterable[Path]) -> str:
+    """Return a key, as ``content_key`` does, of the names and contents of files in Seedpod."""
+    files = sorted(path for path in paths if path.is_file())
+    named = ((str(path.relative_to(REPOSITORY)), path.read_bytes()) for path in files)
+    return content_key(*(part for pair in named for part in pair))
 
 
 @contextmanager

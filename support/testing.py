@@ -7,10 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from support import SupportError, engine
-from support.paths import REPOSITORY, cache, content_key
+from support.paths import REPOSITORY, cache, files_key
 
 ENGINE = "tests/docker"
 FOLDERS = ("tests/unit", "tests/render", "tests/update", ENGINE)
@@ -117,12 +116,7 @@ def _state_of_the_files() -> str:
         capture_output=True,
         check=True,
     ).stdout.decode()
-    paths = [REPOSITORY / name for name in sorted(set(files.split("\0"))) if name]
-    return content_key(*(part for path in paths if path.is_file() for part in _named(path)))
-
-
-def _named(path: Path) -> tuple[str, bytes]:
-    return str(path), path.read_bytes()
+    return files_key(REPOSITORY / name for name in set(files.split("\0")) - {""})
 
 
 def _read_passed(state: str) -> dict[str, float]:

@@ -15,7 +15,7 @@ from typing import Any
 from support import SupportError
 from support.bench.applications import pin
 from support.docker import Client
-from support.paths import REPOSITORY, content_key
+from support.paths import REPOSITORY, files_key
 
 FORMAT = 2
 FOLDER = REPOSITORY / "build/bench"
@@ -157,16 +157,12 @@ class State:
 def sources_key() -> str:
     """Return a key of what is measured and of what measures, not of what shows it."""
     roots = [REPOSITORY / name for name in SOURCES]
-    files = sorted(
+    return files_key(
         path
         for root in roots
         for path in (root.rglob("*") if root.is_dir() else [root])
-        if path.is_file() and "__pycache__" not in path.parts
+        if "__pycache__" not in path.parts
     )
-    parts = [
-        part for path in files for part in (str(path.relative_to(REPOSITORY)), path.read_bytes())
-    ]
-    return content_key(*parts)
 
 
 def machine() -> dict[str, str]:
