@@ -47,6 +47,7 @@ ALWAYS = {
     "docker/host/layers.py",
     "docker/host/merge.py",
     "docker/host/on_request.py",
+    "docker/host/progress.py",
     "docker/host/project_file.py",
     "docker/host/pins.py",
     "docker/host/platforms.py",
@@ -57,6 +58,7 @@ ALWAYS = {
     "docker/host/session.py",
     "docker/host/settings.py",
     "docker/host/sizes.py",
+    "docker/host/summary.py",
     "docker/host/system_packages.py",
     "docker/host/template.py",
     "docker/host/wheels.py",
@@ -354,7 +356,7 @@ def test_what_an_owner_has_to_read_stays_short(
     assert lines_of(project / "noxfile.py") <= 200
     assert lines_of(project / "pyproject.toml") <= 100
     assert lines_of(project / "Dockerfile") <= 475
-    assert lines_of(*programs) <= 11_925
+    assert lines_of(*programs) <= 12_150
     assert lines_of(template / "copier.yml") <= 351
 
 

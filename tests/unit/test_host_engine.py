@@ -48,6 +48,19 @@ def test_settings_reach_a_build_as_arguments_and_secrets(monkeypatch: pytest.Mon
     assert {"--cache-to=x-test", "--label=a b", "--build-arg=PYTHON_IMAGE"} < {*command}
 
 
+@pytest.mark.parametrize("stage", ["development", "production"])
+def test_who_asks_for_it_sees_the_whole_log(
+    stage: str, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Set first, so that it is removed in the end.
+    monkeypatch.setenv("BUILDKIT_PROGRESS", "")
+    engine.build_for_all(stage, "--verbose", "--no-cache")
+    assert os.environ["BUILDKIT_PROGRESS"] == "plain"
+    [command] = commands
+    assert "--no-cache" in command
+    assert "--verbose" not in command
+
+
 def test_options_that_are_no_words_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUILD_OPTIONS", "--label='a b")
     with pytest.raises(
@@ -75,7 +88,7 @@ Commands = list[list[str]]
 def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     """Return the list that commands are added to in place of being run; the lock is fine."""
     made: Commands = []
-    monkeypatch.setattr("client.run", lambda command, _: made.append([*command]))
+    monkeypatch.setattr("client.run", lambda command, *_: made.append([*command]))
 
     def compose(*commands: Sequence[str], name: str = "") -> None:
         made.extend(["compose", name, *command] for command in commands)

@@ -24,6 +24,7 @@ from typing import Any
 
 import bake_file
 import client
+import progress
 import settings
 from figures import parse_size, print_table, show_size
 from layers import measure
@@ -96,7 +97,13 @@ def bake(*arguments: str) -> None:
     catalogue, (targets, _) = load(), split(arguments)
     images(catalogue, *targets)
     load_option = () if builds_in_engine() else ("--load",)
-    client.run(bake_command(catalogue, *load_option, *arguments))
+    run_bake(bake_command(catalogue, *load_option, *arguments))
+
+
+def run_bake(command: Sequence[str]) -> None:
+    """Run it, and show its log or how far it is; ends the program if it fails."""
+    with progress.following("bake", command) as shown:
+        client.run(command, progress=shown)
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -197,7 +204,7 @@ def push_images(
     with tempfile.TemporaryDirectory() as folder:
         metadata = Path(folder, "metadata.json")
         options += ["--push", f"--metadata-file={metadata}"]
-        client.run(bake_command(catalogue, *options, *chosen))
+        run_bake(bake_command(catalogue, *options, *chosen))
         found = json.loads(read_text(metadata))
     digests = {
         bake_file.tag(*image): found.get(target, {}).get("containerimage.digest", "")

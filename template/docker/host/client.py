@@ -20,6 +20,7 @@ from typing import Any, Self
 import interrupts
 import settings
 from causes import CAUSES
+from progress import Progress
 from session import ended_by_errors, naming
 
 KEPT_LINES = 200
@@ -65,8 +66,11 @@ class Client:
     As a context, it receives the signals that are meant to end the program.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
-        """Start the command; raises OSError where that is not possible."""
+    def __init__(self, command: Sequence[str], progress: Progress | None = None) -> None:
+        """Start the command; raises OSError where that is not possible.
+
+        Its messages go through ``progress`` if there is one.
+        """
         self.received: list[int] = []
         self.handlers: dict[int, Any] = {}
         for number in interrupts.SIGNALS:
@@ -84,6 +88,7 @@ class Client:
         # Only BuildKit has time stamps, by which the causes know a step's own lines.
         self.stamp = "0 " if command[:2] == ["podman", "build"] else ""
         self.last: deque[str] = deque(maxlen=KEPT_LINES)
+        self.show = progress.read if progress else _show
         self.reader = threading.Thread(target=self._relay, daemon=True)
         self.reader.start()
 
@@ -106,8 +111,7 @@ class Client:
                 self.last.append(self.stamp + line.rstrip("\n"))
                 # The terminal may be gone; the client is not to wait for it.
                 with suppress(OSError):
-                    sys.stderr.write(line)
-                    sys.stderr.flush()
+                    self.show(line)
 
     def attend(self, look: Callable[[], None] = lambda: None) -> int:
         """Wait until the client ends, and return 0, or the number of a signal that came before.
@@ -148,13 +152,22 @@ class Client:
         return status if status >= 0 else 128 - status
 
 
-def run(command: Sequence[str], look_up: Callable[[str, str], str] = no_remedy) -> None:
+def _show(line: str) -> None:
+    sys.stderr.write(line)
+    sys.stderr.flush()
+
+
+def run(
+    command: Sequence[str],
+    look_up: Callable[[str, str], str] = no_remedy,
+    progress: Progress | None = None,
+) -> None:
     """Run a command to its end; ends the program with the command's status if that is not 0.
 
-    ``look_up`` is as in ``explain``.
+    ``look_up`` is as in ``explain``, ``progress`` as in ``Client``.
     """
-    with Client(command) as client:
-        number = client.attend()
+    with Client(command, progress) as client:
+        number = client.attend(progress.draw if progress else lambda: None)
         if number:
             # The keyboard's interrupt reaches the client too, which ends its work in good order.
             deadline = time.monotonic() + (END_SECONDS if number == signal.SIGINT else 0)
@@ -164,6 +177,11 @@ def run(command: Sequence[str], look_up: Callable[[str, str], str] = no_remedy) 
                 time.sleep(0.05)
             client.end(0)
         client.process.wait()
+    if progress:
+        client.reader.join(timeout=5)
+        progress.clear()
+        if client.process.returncode and not number:
+            print(f"\nThe whole log is in {progress.log.name}.", file=sys.stderr)
     # Signals have their own meaning again: they end what looks something up, too.
     status = client.finish(look_up)
     # An interrupted client is no success, whatever it says.

@@ -36,10 +36,12 @@ import labels
 import pins
 import platforms
 import podman
+import progress
 import project_file
 import push
 import reproducible
 import settings
+import summary
 from session import (
     SessionError,
     docker,
@@ -58,8 +60,8 @@ CHECKS_READ = ("data.json", "not-imported.json", "test-runs.json")
 PRODUCTION = "production"
 # The tag of production while it is tested: what was shipped last keeps its own.
 CANDIDATE = "candidate"
-# The session's own option, before those of docker build.
-TWICE = "--reproducible"
+# The session's own options, before those of docker build.
+TWICE, VERBOSE = "--reproducible", "--verbose"
 LOOK_UP_SECONDS = 300
 # Taken from the environment; what is not set there has its default in the Dockerfile.
 BUILD_ARGUMENTS = (
@@ -205,10 +207,10 @@ def build_command(stage: str, *options: str, platform: str = "") -> list[str]:
 
 
 def run_build(stage: str, *options: str, platform: str = "") -> None:
-    """Show the command that builds a stage, and run it."""
+    """Run the command that builds a stage, and show it or how far it is."""
     command = build_command(stage, *options, platform=platform)
-    print(shlex.join(command), file=sys.stderr, flush=True)
-    client.run(command, functools.partial(look_up, platform=platform))
+    with progress.following(f"{stage} {platform}".strip(), command) as shown:
+        client.run(command, functools.partial(look_up, platform=platform), shown)
 
 
 def look_up(kind: str, name: str, platform: str = "") -> str:
@@ -253,11 +255,14 @@ def label_options() -> list[str]:
 
 
 def build_for_all(stage: str, *options: str) -> None:
-    """Build a stage as ``build`` does; production for each of its platforms.
+    """Build a stage as ``build`` does; production for each of its platforms, with a summary.
 
     Those that are not the engine's have a tag of their own, and come first: if one cannot be built,
     production stays what it is. An engine's store may have no room for more in one tag.
     """
+    if options[:1] == (VERBOSE,):
+        os.environ["BUILDKIT_PROGRESS"] = "plain"
+        options = options[1:]
     if stage == PRODUCTION and options[:1] == (TWICE,):
         only_docker(f"docker_prod -- {TWICE}")
         if any(map(names_platform, options)):
@@ -267,11 +272,13 @@ def build_for_all(stage: str, *options: str) -> None:
             )
         build_twice(*options[1:])
         return
-    if stage != PRODUCTION or any(map(names_platform, options)):
+    if stage != PRODUCTION:
         build(stage, *options)
         return
-    for platform in platforms.wanted():
-        build(stage, *options, tag=platforms.tag(stage, platform), platform=platform)
+    for platform in [""] if any(map(names_platform, options)) else platforms.wanted():
+        tag = platforms.tag(stage, platform) if platform else stage
+        with summary.shown(f"{name()}:{tag}"):
+            build(stage, *options, tag=tag, platform=platform)
 
 
 def build_twice(*options: str) -> None:
