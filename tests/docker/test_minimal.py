@@ -105,14 +105,14 @@ def test_scanners_find_the_records_of_the_packages_that_are_there_and_of_no_othe
     assert f"ID={'alpine' if layout is Layout.ALPINE else 'debian'}" in release.splitlines()
 
 
-def test_its_interpreter_layer_is_the_same_when_it_is_assembled_again(minimal: Made) -> None:
+def test_its_layers_are_the_same_when_they_are_assembled_again(minimal: Made) -> None:
     before = minimal.layers()
     minimal.docker(
-        *("build", "--target=production", "--no-cache-filter=minimal", "--quiet"),
+        *("build", "--target=production", "--no-cache-filter=library,minimal", "--quiet"),
         *("--build-arg", f"PYTHON_IMAGE={minimal.variables['PYTHON_IMAGE']}"),
         *("--tag", f"{minimal.name}:again", "."),
     )
-    assert minimal.layers("again")[0] == before[0]
+    assert minimal.layers("again")[:2] == before[:2]
 
 
 def test_a_second_container_beside_it_sees_what_a_shell_would(built: Make) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import struct
+import sysconfig
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -269,3 +270,28 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with serving() as index:
         yield index
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a small standard library."""
+    folder = tmp_path / "usr/lib/python3.99"
+    for name in (
+        "json/__init__.py",
+        "json/tests/test_json.py",
+        "json/__pycache__/__init__.cpython-399.pyc",
+        "lib-dynload/_ssl.so",
+        "lib-dynload/_testcapi.so",
+        "lib-dynload/_tkinter.so",
+        "site-packages/pip/__init__.py",
+        "dist-packages/apt.py",
+        "test/support.py",
+        "testing.py",
+        "turtle.py",
+        "lib2to3/Grammar.txt",
+        "unicodedata.txt",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("# x\n")
+    monkeypatch.setattr(sysconfig, "get_path", {"stdlib": str(folder)}.__getitem__)
+    return folder

@@ -24,7 +24,6 @@ Assemble = Callable[..., Path]
 MakeDpkg = Callable[..., Path]
 MakeElf = Callable[..., Path]
 EXCLUDE_LIST = Path(assemble_minimal.__file__).parent.parent / "stdlib-exclude.txt"
-EXCLUDE = [x for x in EXCLUDE_LIST.read_text().split("\n") if x and not x.startswith("#")]
 
 
 @pytest.fixture
@@ -144,124 +143,6 @@ def test_the_interpreter_is_what_the_environment_links_to(tmp_path: Path) -> Non
     (tmp_path / "venv/bin/python").symlink_to(tmp_path / "usr/bin/python3")
     (tmp_path / "venv/bin/python3").symlink_to("python")
     assert assemble_minimal.base_interpreter(tmp_path / "venv") == tmp_path / "usr/bin/python3"
-
-
-@pytest.fixture
-def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of a small standard library."""
-    folder = tmp_path / "usr/lib/python3.99"
-    for name in (
-        "json/__init__.py",
-        "json/tests/test_json.py",
-        "json/__pycache__/__init__.cpython-399.pyc",
-        "lib-dynload/_ssl.so",
-        "lib-dynload/_testcapi.so",
-        "lib-dynload/_tkinter.so",
-        "site-packages/pip/__init__.py",
-        "dist-packages/apt.py",
-        "test/support.py",
-        "testing.py",
-        "turtle.py",
-        "lib2to3/Grammar.txt",
-        "unicodedata.txt",
-    ):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("# x\n")
-    monkeypatch.setattr(sysconfig, "get_path", {"stdlib": str(folder)}.__getitem__)
-    return folder
-
-
-def test_the_list_decides_what_is_left_out_of_the_standard_library(library: Path) -> None:
-    kept = {
-        path.relative_to(library).as_posix() for path in assemble_minimal.standard_library(EXCLUDE)
-    }
-    assert kept == {"json/__init__.py", "lib-dynload/_ssl.so", "testing.py", "unicodedata.txt"}
-    everything = {
-        path.relative_to(library).as_posix() for path in assemble_minimal.standard_library([])
-    }
-    assert {"turtle.py", "test/support.py", "lib-dynload/_tkinter.so"} < everything
-    # Installed packages and bytecode are no part of it, whatever the list says.
-    assert not any("-packages" in name or "__pycache__" in name for name in everything)
-
-
-def test_no_pattern_of_the_list_is_for_everything() -> None:
-    for pattern in EXCLUDE:
-        assert len(pattern.strip("*/.")) >= 3, pattern
-
-
-def test_the_same_library_makes_the_same_files(library: Path, tmp_path: Path) -> None:
-    """Whenever and in whatever order it was unpacked: an image layer is kept."""
-    contents = []
-    for order in (1, -1):
-        tree = file_tree.Tree(tmp_path / f"root{order}")
-        for date, path in enumerate(sorted(library.rglob("*"))[::order], start=1_000_000_000):
-            os.utime(path, (date, date))
-        assemble_minimal.add_standard_library(tree, EXCLUDE)
-        folder = tree.at(library)
-        files = (path for path in folder.rglob("*") if path.is_file())
-        contents.append({path.relative_to(folder): path.read_bytes() for path in files})
-    assert contents[0] == contents[1]
-
-
-def test_modules_are_bytecode_and_everything_else_stays_as_it_is(
-    library: Path, tree: file_tree.Tree
-) -> None:
-    assemble_minimal.add_standard_library(tree, EXCLUDE)
-    folder = tree.at(library)
-    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {
-        "json/__init__.pyc",
-        "lib-dynload/_ssl.so",
-        "testing.pyc",
-        "unicodedata.txt",
-    }
-    # The second word of a .pyc (PEP 552): by hash, and not to be checked.
-    assert (folder / "json/__init__.pyc").read_bytes()[4:8] == b"\x01\0\0\0"
-
-
-def test_a_module_that_is_a_link_is_bytecode_too(library: Path, tree: file_tree.Tree) -> None:
-    """Debian's sitecustomize.py leads to /etc."""
-    (library / "sitecustomize.py").symlink_to(library / "testing.py")
-    assemble_minimal.add_standard_library(tree, EXCLUDE)
-    assert (tree.at(library) / "sitecustomize.pyc").is_file()
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> file_tree.Tree:
-    """Return a tree with the standard library of this Python."""
-    tree = file_tree.Tree(tmp_path_factory.mktemp("whole") / "root")
-    assemble_minimal.add_standard_library(tree, EXCLUDE)
-    return tree
-
-
-IMPORTS = """
-import importlib, sys
-sys.path[:] = [{stdlib!r}, {dynload!r}]
-for name in sys.argv[1:]:
-    module = importlib.import_module(name)
-import asyncio, ctypes, email.message, json, zoneinfo
-assert json.__file__ == {stdlib!r} + "/json/__init__.pyc", json.__file__
-assert json.dumps.__code__.co_filename == {source!r} + "/json/__init__.py"
-for name in ("tkinter", "ensurepip", "idlelib", "test.support", "antigravity", "pip"):
-    try:
-        importlib.import_module(name)
-    except ImportError:
-        continue
-    raise AssertionError(name)
-print("imported")
-"""
-
-
-@pytest.mark.proofs
-def test_the_bytecode_is_a_standard_library(whole: file_tree.Tree) -> None:
-    """Modules come from it and name their source's place; the pruned ones are gone."""
-    source = Path(sysconfig.get_path("stdlib"))
-    stdlib = whole.at(source)
-    dynload = str(stdlib / "lib-dynload")
-    program = IMPORTS.format(stdlib=str(stdlib), dynload=dynload, source=str(source))
-    modules = ["csv", "decimal", "http.server", "sqlite3.dbapi2", "unittest.mock", "xml.etree"]
-    command = [sys.executable, "-I", "-S", "-c", program, *modules]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout == "imported\n", done.stderr
 
 
 def test_users_are_few_and_those_of_the_image(tree: file_tree.Tree) -> None:
@@ -505,14 +386,12 @@ def alpine(source: Path, library: Path, make_elf: MakeElf, monkeypatch: pytest.M
 def assemble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Assemble:
     """Return a function that runs the program for a list of packages, and returns the root."""
 
-    def assemble(
-        environment: Path, *names: str, exclude: Path = EXCLUDE_LIST, made: Sequence[Path] = ()
-    ) -> Path:
+    def assemble(environment: Path, *names: str, made: Sequence[Path] = ()) -> Path:
         packages, root = tmp_path / "packages.json", tmp_path / "assembled"
         packages.write_text(json.dumps({"packages": list(names)}))
         # What an installation makes has tests of its own; here it would be all of this machine.
         monkeypatch.setattr(installation, "made", lambda _: iter(made))
-        arguments = [environment, packages, exclude, Path("/"), root]
+        arguments = [environment, packages, EXCLUDE_LIST, Path("/"), root]
         monkeypatch.setattr(sys, "argv", ["assemble_minimal.py", *map(str, arguments)])
         assemble_minimal.main()
         return root
@@ -557,23 +436,6 @@ def test_what_is_nowhere_is_reported_and_musls_own_names_are_not(
     assert capsys.readouterr().err == f"{line}which names its package.\n"
 
 
-def test_what_is_left_out_stands_in_the_file_that_is_named(
-    alpine: Path, library: Path, assemble: Assemble, tmp_path: Path
-) -> None:
-    """One pattern on each line; comments and empty lines are none."""
-    file = tmp_path / "exclude.txt"
-    file.write_text("# *.py\n\njson/*\nlib-dynload/_t*.so\n")
-    folder = assemble(alpine / "venv", exclude=file) / library.relative_to("/")
-    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {
-        "lib-dynload/_ssl.so",
-        "lib2to3/Grammar.txt",
-        "test/support.pyc",
-        "testing.pyc",
-        "turtle.pyc",
-        "unicodedata.txt",
-    }
-
-
 @pytest.mark.parametrize("there", [False, True], ids=["musl", "glibc"])
 def test_the_linkers_cache_is_made_where_there_is_a_list_of_folders_for_it(
     alpine: Path, assemble: Assemble, monkeypatch: pytest.MonkeyPatch, there: bool
@@ -599,12 +461,6 @@ def test_real_records_are_those_of_the_owners(tree: file_tree.Tree) -> None:
     found = {record.name for record in (tree.root / installed_packages.DPKG / "status.d").iterdir()}
     assert found == {owner}
     assert tree.at(Path("/usr/share/doc", owner, "copyright")).exists()
-
-
-def test_a_list_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
-    (tmp_path / "stdlib-exclude.txt").write_bytes("für".encode("latin-1"))
-    with pytest.raises(assemble_minimal.ListError, match="Save it as UTF-8"):
-        assemble_minimal.excluded(tmp_path / "stdlib-exclude.txt")
 
 
 def test_a_script_whose_interpreter_no_file_can_be_is_passed_over(

@@ -106,7 +106,7 @@ class Engine:
     checked: bool = True
     commands: list[list[str]] = field(default_factory=list)
 
-    def run(self, command: list[str]) -> None:
+    def run(self, command: list[str], **_: object) -> None:
         """Build or push; the digest of an image is that of its content, times ten."""
         self.commands.append(command)
         for option in command:

@@ -15,7 +15,6 @@ from typing import Any
 from unittest import mock
 
 import advisories
-import assemble_minimal
 import check
 import declaration
 import image_settings
@@ -36,6 +35,7 @@ import select_wheels
 import settings
 import sizes
 import split_facts
+import standard_library
 import system_packages
 import versions
 import wheelhouse
@@ -395,11 +395,11 @@ def marked_lines(random: Random, _: Path) -> None:
 def excluded_modules(random: Random, _: Path) -> None:
     file = Path("stdlib-exclude.txt")
     file.write_bytes(spoilt(random, (TEMPLATE / "docker/stdlib-exclude.txt").read_bytes()))
-    patterns = ends(assemble_minimal.excluded, file)
+    patterns = ends(standard_library.excluded, file)
     Path("lib/json").mkdir(parents=True)
     Path("lib/json/decoder.py").touch()
     with mock.patch("sysconfig.get_path", return_value="lib"):
-        ends(assemble_minimal.standard_library, patterns or [])
+        ends(standard_library.standard_library, patterns or [])
 
 
 @target()

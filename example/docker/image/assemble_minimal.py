@@ -2,30 +2,28 @@
 
     python3 docker/image/assemble_minimal.py VENV packages.json stdlib-exclude.txt BASE ROOT
 
-ROOT gets the interpreter, the standard library as bytecode without what the second list excludes,
-the system packages in the first list with what they depend on and what their installation made
-(BASE is the root file system before that), every shared library that one of these or anything in
-the virtual environment needs, certificates, time zones, users, and the package database entries of
-all that, so that scanners see what is there. The virtual environment itself is a layer of its own
-and not copied.
+ROOT gets the interpreter, the system packages in the first list with what they depend on and what
+their installation made (BASE is the root file system before that), every shared library that one of
+these, the standard library or anything in the virtual environment needs, certificates, time zones,
+users, and the package database entries of all that, so that scanners see what is there. The
+standard library (without what the second list excludes) and the virtual environment are layers of
+their own and not copied.
 """
 
-import fnmatch
 import json
 import os
 import shutil
 import ssl
 import subprocess
 import sys
-import sysconfig
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import file_tree
-from errors import BuildError, ended_by_errors
+from errors import ended_by_errors
 from file_tree import Tree
 from installed_packages import Database
 from set_dates import set_dates
+from standard_library import excluded, standard_library
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 DATA = (
@@ -57,53 +55,12 @@ DATA_EXCLUDE = ("/usr/share/zoneinfo/posix", "/usr/share/zoneinfo/right")
 USERS = ("root", "nobody", "app")
 
 
-class ListError(BuildError):
-    """A list that is no text."""
-
-    subject = "Files"
-
-
 def base_interpreter(environment: Path) -> Path:
     """Return the interpreter by the name that the virtual environment links to."""
     path = environment / "bin/python3"
     while path.is_relative_to(environment):
         path = path.parent / path.readlink()
     return path
-
-
-def standard_library(exclude: Iterable[str]) -> Iterator[Path]:
-    """Yield every file of the standard library that is kept."""
-    patterns = list(exclude)
-    stdlib = Path(sysconfig.get_path("stdlib"))
-    for path in sorted(stdlib.rglob("*")):
-        name = path.relative_to(stdlib).as_posix()
-        skip = "__pycache__" in name or name.startswith(("site-packages/", "dist-packages/"))
-        if path.is_file() and not skip and not any(fnmatch.fnmatch(name, p) for p in patterns):
-            yield path
-
-
-def excluded(file: Path) -> list[str]:
-    """Return the patterns of a list, which may have comments; raises ListError."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ListError(f"{file.name} cannot be read ({error}). Save it as UTF-8.") from error
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-def add_standard_library(tree: Tree, exclude: Iterable[str]) -> None:
-    """Add the standard library: its modules as bytecode without the source, the rest as it is.
-
-    A module's bytecode in the place of its source is imported like it (Python's documentation,
-    "Compiled Python files"). With both, the library would be 10 MB larger.
-    """
-    # The interpreter finds its prefix by this folder, which a build may leave without a module.
-    tree.at(Path(sysconfig.get_path("stdlib"), "lib-dynload")).mkdir(parents=True)
-    for path in standard_library(exclude):
-        if path.suffix == ".py":
-            tree.compile(path)
-        else:
-            tree.add(path)
 
 
 def add_users(tree: Tree, base: Path) -> None:
@@ -178,7 +135,7 @@ def main() -> None:
         exclude = excluded(exclude_list)
     database = Database()
     tree = Tree(root)
-    add_standard_library(tree, exclude)
+    tree.copied.update(standard_library(exclude))
     tree.add(base_interpreter(environment))
     file_tree.add_packages(tree, database, declared)
     if declared:

@@ -1,7 +1,6 @@
 """A part of this root file system: what is copied, with all that it needs to run."""
 
 import os
-import py_compile
 import shutil
 import sys
 import sysconfig
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import elf
 import installation
-from compile_bytecode import UNCHECKED
 from installed_packages import Database
 
 # Loaded by the C library at run time, so that no ELF file names it: ending a thread unwinds it.
@@ -23,7 +21,10 @@ class Tree:
     """A root file system that grows by copies of this one's files, symbolic links kept."""
 
     def __init__(self, root: Path) -> None:
-        """Start an empty tree in the folder ``root``."""
+        """Start an empty tree in the folder ``root``.
+
+        What is in ``copied`` counts as copied, if only into another layer.
+        """
         self.root = root
         self.copied: set[Path] = set()
         self._whole: set[Path] = set()
@@ -47,13 +48,6 @@ class Tree:
             self._follow(path)
         elif os.path.lexists(path):
             self.add(path)
-
-    def compile(self, path: Path) -> None:
-        """Add a module's bytecode in the place of its source."""
-        target = self.at(path.with_suffix(".pyc"))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        py_compile.compile(str(path), str(target), str(path), True, invalidation_mode=UNCHECKED)
-        self.copied.add(path)
 
     def write(self, path: Path, text: str) -> None:
         """Write a generated file."""

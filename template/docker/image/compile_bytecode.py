@@ -8,7 +8,10 @@ its own, which has compiled nothing else, whatever the number of processors and 
 import compileall
 import os
 import py_compile
+import traceback
 import warnings
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 # Valid whatever the date of its source, so that no container compiles again.
@@ -17,23 +20,35 @@ UNCHECKED = py_compile.PycInvalidationMode.UNCHECKED_HASH
 
 def compile_tree(root: Path) -> None:
     """Compile all modules in a folder and in those below; what is no module is passed over."""
-    processors, running = os.cpu_count() or 1, 0
-    for folder in sorted({path.parent for path in root.rglob("*.py")}):
+    each_in_a_process(_compile_folder, {path.parent for path in root.rglob("*.py")})
+
+
+def _compile_folder(folder: Path) -> None:
+    # A test may have a syntax error on purpose, which is nobody's concern here.
+    warnings.simplefilter("ignore")
+    with suppress(Exception):
+        compileall.compile_dir(str(folder), maxlevels=0, quiet=2, invalidation_mode=UNCHECKED)
+
+
+def each_in_a_process(work: Callable[[Path], None], folders: Iterable[Path]) -> None:
+    """Call ``work`` for each folder in a process of its own, one at a time for each processor.
+
+    Raises ChildProcessError where it fails, which shows why.
+    """
+    processors, running, failed = os.cpu_count() or 1, 0, 0
+    for folder in sorted(folders):
         if running == processors:
-            os.wait()
+            failed |= os.wait()[1]
             running -= 1
         if os.fork() == 0:
-            _compile_folder(str(folder))
+            try:
+                work(folder)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
         running += 1
     for _ in range(running):
-        os.wait()
-
-
-def _compile_folder(folder: str) -> None:
-    """Compile the modules of one folder, and end this process."""
-    try:
-        # A test may have a syntax error on purpose, which is nobody's concern here.
-        warnings.simplefilter("ignore")
-        compileall.compile_dir(folder, maxlevels=0, quiet=2, invalidation_mode=UNCHECKED)
-    finally:
-        os._exit(0)
+        failed |= os.wait()[1]
+    if failed:
+        raise ChildProcessError("Modules cannot be compiled.")

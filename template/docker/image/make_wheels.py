@@ -38,7 +38,8 @@ from errors import ended_by_errors
 from poetry_lock import Chosen, requirements_file
 from wheelhouse import MANIFEST, WheelhouseError
 
-PIP = (sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check")
+# The base image's own, or one of /opt/tools, where it works.
+PIP = ("pip", "--python", sys.executable, "--no-input", "--disable-pip-version-check")
 
 
 def fetch(options: Iterable[str], packages: Iterable[Chosen], output: Path) -> dict[str, float]:

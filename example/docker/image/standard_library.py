@@ -1,0 +1,34 @@
+"""What of the standard library the minimal runtime has."""
+
+import fnmatch
+import sysconfig
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from errors import BuildError
+
+
+class ListError(BuildError):
+    """A list that is no text."""
+
+    subject = "Files"
+
+
+def standard_library(exclude: Iterable[str]) -> Iterator[Path]:
+    """Yield every file of the standard library that is kept."""
+    patterns = list(exclude)
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    for path in sorted(stdlib.rglob("*")):
+        name = path.relative_to(stdlib).as_posix()
+        skip = "__pycache__" in name or name.startswith(("site-packages/", "dist-packages/"))
+        if path.is_file() and not skip and not any(fnmatch.fnmatch(name, p) for p in patterns):
+            yield path
+
+
+def excluded(file: Path) -> list[str]:
+    """Return the patterns of a list, which may have comments; raises ListError."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ListError(f"{file.name} cannot be read ({error}). Save it as UTF-8.") from error
+    return [line for line in lines if line and not line.startswith("#")]
