@@ -30,6 +30,16 @@ def test_the_list_decides_what_is_left_out_of_the_standard_library(library: Path
     assert not any("-packages" in name or "__pycache__" in name for name in everything)
 
 
+def test_what_a_system_package_adds_is_no_part_of_it(library: Path, tmp_path: Path) -> None:
+    """It is copied with its package: the library is that of the base image alone."""
+    base = tmp_path / "base" / library.relative_to("/")
+    (base / "json").mkdir(parents=True)
+    for name in ("json/__init__.py", "testing.py"):
+        (base / name).touch()
+    found = {*standard_library.standard_library(EXCLUDE, tmp_path / "base")}
+    assert found == {library / "json/__init__.py", library / "testing.py"}
+
+
 def test_no_pattern_of_the_list_is_for_everything() -> None:
     for pattern in EXCLUDE:
         assert len(pattern.strip("*/.")) >= 3, pattern

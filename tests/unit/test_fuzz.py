@@ -398,7 +398,7 @@ def excluded_modules(random: Random, _: Path) -> None:
     patterns = ends(standard_library.excluded, file)
     Path("lib/json").mkdir(parents=True)
     Path("lib/json/decoder.py").touch()
-    with mock.patch("sysconfig.get_path", return_value="lib"):
+    with mock.patch("sysconfig.get_path", return_value=str(Path("lib").absolute())):
         ends(standard_library.standard_library, patterns or [])
 
 

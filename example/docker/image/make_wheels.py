@@ -39,7 +39,7 @@ from poetry_lock import Chosen, requirements_file
 from wheelhouse import MANIFEST, WheelhouseError
 
 # The base image's own, or one of /opt/tools, where it works.
-PIP = ("pip", "--python", sys.executable, "--no-input", "--disable-pip-version-check")
+PIP = ("pip3", "--python", sys.executable, "--no-input", "--disable-pip-version-check")
 
 
 def fetch(options: Iterable[str], packages: Iterable[Chosen], output: Path) -> dict[str, float]:

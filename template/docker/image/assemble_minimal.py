@@ -135,7 +135,8 @@ def main() -> None:
         exclude = excluded(exclude_list)
     database = Database()
     tree = Tree(root)
-    tree.copied.update(standard_library(exclude))
+    # What declared packages add to it is copied.
+    tree.copied.update(standard_library(exclude, base))
     tree.add(base_interpreter(environment))
     file_tree.add_packages(tree, database, declared)
     if declared:

@@ -28,6 +28,7 @@ class Tree:
         self.root = root
         self.copied: set[Path] = set()
         self._whole: set[Path] = set()
+        self._made: set[Path] = set()
         root.mkdir(parents=True)
 
     def add(self, path: Path) -> None:
@@ -56,7 +57,7 @@ class Tree:
 
     def at(self, path: Path) -> Path:
         """Return where ``path`` is in the tree."""
-        return self.root / path.relative_to("/")
+        return Path(f"{self.root}{path}")
 
     def _follow(self, path: Path) -> Path:
         """Make the folders and links that lead to ``path`` and return where it really is."""
@@ -78,8 +79,10 @@ class Tree:
                 self.copied.add(link)
 
     def _folder(self, folder: Path) -> None:
-        self.at(folder).mkdir(exist_ok=True)
-        shutil.copystat(folder, self.at(folder))
+        if folder not in self._made:
+            self._made.add(folder)
+            self.at(folder).mkdir(exist_ok=True)
+            shutil.copystat(folder, self.at(folder))
 
 
 def add_packages(tree: Tree, database: Database, names: Iterable[str]) -> None:

@@ -14,15 +14,16 @@ class ListError(BuildError):
     subject = "Files"
 
 
-def standard_library(exclude: Iterable[str]) -> Iterator[Path]:
-    """Yield every file of the standard library that is kept."""
+def standard_library(exclude: Iterable[str], root: Path = Path("/")) -> Iterator[Path]:
+    """Yield every file of the standard library that is kept, by its path below ``root``."""
     patterns = list(exclude)
     stdlib = Path(sysconfig.get_path("stdlib"))
-    for path in sorted(stdlib.rglob("*")):
-        name = path.relative_to(stdlib).as_posix()
+    folder = root / stdlib.relative_to("/")
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
         skip = "__pycache__" in name or name.startswith(("site-packages/", "dist-packages/"))
         if path.is_file() and not skip and not any(fnmatch.fnmatch(name, p) for p in patterns):
-            yield path
+            yield stdlib / name
 
 
 def excluded(file: Path) -> list[str]:
