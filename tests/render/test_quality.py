@@ -155,6 +155,15 @@ def test_every_file_that_the_dockerfile_reads_gets_past_dockerignore(project: Pa
         assert any(x.match(name) for x in (path, *path.parents) for name in allowed), source
 
 
+def test_a_step_has_the_network_if_it_has_the_settings_of_one(project: Path) -> None:
+    """Without them it would fail where there is a proxy; and to make a network takes time."""
+    dockerfile = (project / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    steps = re.findall(r"^RUN .*$", dockerfile, flags=re.MULTILINE)
+    assert len(steps) > 10
+    for step in steps:
+        assert ("--network=none" in step) != ("--mount=type=secret,id=pip.env" in step), step
+
+
 def modules(folder: Path) -> set[str]:
     """Return the names of the modules in a folder."""
     return {path.stem for path in folder.glob("*.py")}
