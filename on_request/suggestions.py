@@ -258,7 +258,7 @@ def prepared(folder: Path, files: Mapping[Path, str]) -> Iterable[str]:
                 f"The Dockerfile has no {place!r}, so that nothing can be tried. Take the "
                 "template's lines, or change the settings and run docker_size."
             )
-        text = text.replace(place, other, 1)
+        text = text.replace(place, other)
     dockerfile = folder / "Dockerfile"
     dockerfile.write_text(text, encoding="utf-8", newline="")
     return (f"--file={dockerfile}", f"--build-context={CONTEXT}={read}")

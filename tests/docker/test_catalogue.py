@@ -183,6 +183,7 @@ def test_a_project_builds_on_a_pair_by_digest(catalogue: Made, project: Made) ->
         (project.folder / ".env").unlink()
 
 
+@pytest.mark.proofs
 def test_a_builder_without_a_header_is_noticed(catalogue: Made, project: Made) -> None:
     """The package is built all the same, as pure Python, and nothing fails."""
     project.session("docker_prod", **used(catalogue, PLAIN))

@@ -18,12 +18,14 @@ import file_tree
 import installation
 import installed_packages
 import pytest
+import standard_library
 from installed_packages import Database
 
 Assemble = Callable[..., Path]
 MakeDpkg = Callable[..., Path]
 MakeElf = Callable[..., Path]
 EXCLUDE_LIST = Path(assemble_minimal.__file__).parent.parent / "stdlib-exclude.txt"
+EXCLUDE = standard_library.excluded(EXCLUDE_LIST)
 
 
 @pytest.fixture
@@ -143,6 +145,19 @@ def test_the_interpreter_is_what_the_environment_links_to(tmp_path: Path) -> Non
     (tmp_path / "venv/bin/python").symlink_to(tmp_path / "usr/bin/python3")
     (tmp_path / "venv/bin/python3").symlink_to("python")
     assert assemble_minimal.base_interpreter(tmp_path / "venv") == tmp_path / "usr/bin/python3"
+
+
+def test_of_the_standard_library_it_copies_what_declared_packages_change(
+    library: Path, tmp_path: Path
+) -> None:
+    """Another version of Python, which one may need, replaces modules of the base image."""
+    base = tmp_path / "base"
+    shutil.copytree(library, base / library.relative_to("/"))
+    (library / "testing.py").write_text("# another version\n")
+    (library / "added.py").touch()
+    found = {*assemble_minimal.in_own_layer(EXCLUDE, base)}
+    names = ("json/__init__.py", "lib-dynload/_ssl.so", "unicodedata.txt")
+    assert found == {library / name for name in names}
 
 
 def test_users_are_few_and_those_of_the_image(tree: file_tree.Tree) -> None:

@@ -50,7 +50,7 @@ def commands(declare: object, monkeypatch: pytest.MonkeyPatch) -> Commands:
     """Return the list of the commands that would have been run; the lock is fine."""
     made: Commands = []
 
-    def run(command: list[str], *_: object) -> str:
+    def run(command: list[str], *_: object, **__: object) -> str:
         made.append([*command])
         return f"digest: sha256:{len(made):064x}\n"
 

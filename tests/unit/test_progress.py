@@ -18,7 +18,7 @@ LOG = """#1 [internal] load build definition from Dockerfile
 #1 transferring dockerfile: 9.24kB done
 #1 DONE 0.0s
 
-#12 [environment 3/4] RUN online python3 /docker/install_locked.py
+#12 [dependencies 2/2] RUN online python3 /docker/install_locked.py
 #12 0.412    Building lxml==5.3.0
 #12 0.413    Building psycopg-c==3.2.3
 """
@@ -46,12 +46,11 @@ def _terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("BUILDKIT_PROGRESS", "CI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "200")
 
 
 def shown(log: str) -> Progress:
     """Return what shows a build, after this part of its log."""
-    line = Progress("production", io.StringIO(), io.StringIO())
+    line = Progress("production", io.StringIO(), io.StringIO(), Path("log"))
     for text in log.splitlines(keepends=True):
         line.read(text)
     return line
@@ -59,23 +58,36 @@ def shown(log: str) -> Progress:
 
 def test_the_line_says_build_time_stage_and_what_is_compiled() -> None:
     line = shown(LOG)
-    assert line.text() == "production 0:00  environment 3/4  compiling lxml, psycopg-c"
+    assert line.text() == "production 0:00  dependencies 2/2  compiling lxml, psycopg-c"
     for text in LATER.splitlines():
         line.read(text)
-    assert line.text() == "production 0:00  environment 3/4  compiling psycopg-c"
+    assert line.text() == "production 0:00  dependencies 2/2  compiling psycopg-c"
     line.read("#12 DONE 40.1s\n")
     assert line.text() == "production 0:00"
 
 
 def test_a_wheel_that_pip_makes_is_named_until_it_is_made_or_fails() -> None:
     step = "#9 [wheels 2/2] RUN online python3 /docker/make_wheels.py\n"
-    begun = "#9 3.1   Building wheel for lxml (pyproject.toml): started\n"
-    for ended in (
-        "#9 9.1   Created wheel for lxml: filename=lxml-5.3.0-cp313.whl size=1 sha256=00\n",
-        "#9 9.1   ERROR: Failed building wheel for lxml\n",
-    ):
-        assert shown(step + begun).text().endswith("wheels 2/2  compiling lxml")
-        assert shown(step + begun + ended).text().endswith("wheels 2/2")
+    line = "#9 3.1   Building wheel for lxml (pyproject.toml): "
+    begun = f"#9 2.9 Building wheels for collected packages: lxml\n{step}{line}started\n"
+    assert shown(begun).text().endswith("wheels 2/2  compiling lxml")
+    assert shown(f"{begun}{line}still running...\n").text().endswith("2/2  compiling lxml")
+    for status in ("done", "error"):
+        ended = f"{line}finished with status '{status}'\n"
+        assert shown(begun + ended).text().endswith("wheels 2/2")
+
+
+def test_other_things_that_are_built_are_not_called_compiled() -> None:
+    step = "#9 [build-system 1/1] RUN python3 /docker/install_system.py\n"
+    for text in ("Building dependency tree...", "Building wheel...", "  Built target x"):
+        assert shown(f"{step}#9 0.4 {text}\n").text().endswith("build-system 1/1")
+
+
+def test_what_will_be_compiled_is_said_before_it_is() -> None:
+    told = "1 of 41 packages have no musllinux wheel for cp313: lxml. Expect compiling."
+    line = shown(f"#9 [selection 4/4] RUN python3\n#9 0.412 {told}\n")
+    assert isinstance(line._screen, io.StringIO)
+    assert f"\r{told}\n" in line._screen.getvalue()
 
 
 def test_of_several_steps_it_names_the_one_that_compiles_else_the_last_that_moved() -> None:
@@ -90,9 +102,9 @@ def test_of_several_steps_it_names_the_one_that_compiles_else_the_last_that_move
 def test_what_belongs_to_no_step_is_shown_and_all_is_in_the_log() -> None:
     error = 'ERROR: failed to solve: process "/bin/sh -c x" did not complete: exit code: 1\n'
     line = shown(f"{LOG}\n{error}")
-    assert isinstance(line.log, io.StringIO)
+    assert isinstance(line._log, io.StringIO)
     assert isinstance(line._screen, io.StringIO)
-    assert line.log.getvalue() == f"{LOG}\n{error}"
+    assert line._log.getvalue() == f"{LOG}\n{error}"
     screen = line._screen.getvalue()
     assert f"\r{error}" in screen
     assert "Building" not in screen
@@ -100,10 +112,19 @@ def test_what_belongs_to_no_step_is_shown_and_all_is_in_the_log() -> None:
 
 
 def test_it_never_fills_more_than_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "20")
-    line = shown(LOG)
-    assert isinstance(line._screen, io.StringIO)
-    assert max(map(len, line._screen.getvalue().split("\r"))) == 19
+    """The terminal is that of the messages: the output may be a file."""
+
+    class Narrow(io.StringIO):
+        def fileno(self) -> int:
+            return 1000
+
+    sizes = {1000: os.terminal_size((20, 5))}
+    monkeypatch.setattr(os, "get_terminal_size", sizes.__getitem__)
+    screen = Narrow()
+    line = Progress("production", io.StringIO(), screen, Path("log"))
+    for text in LOG.splitlines(keepends=True):
+        line.read(text)
+    assert max(map(len, screen.getvalue().split("\r"))) == 19
 
 
 def test_a_terminal_that_is_gone_does_not_stop_the_build() -> None:
@@ -111,7 +132,7 @@ def test_a_terminal_that_is_gone_does_not_stop_the_build() -> None:
         def write(self, _: str) -> int:
             raise OSError(5, "Input/output error")
 
-    line = Progress("production", io.StringIO(), Gone())
+    line = Progress("production", io.StringIO(), Gone(), Path("log"))
     line.draw()
     line.clear()
 
@@ -138,11 +159,11 @@ def test_the_plain_log_is_shown_where_it_is_asked_for(
     assert not progress.chosen(command)
 
 
-def run(folder: Path, status: int, option: str = "--target=production") -> str:
+def run(folder: Path, status: int, option: str = "--target=production", log: str = LOG) -> str:
     """Build with a mock of docker on a terminal, and return what that has shown."""
     (folder / "docker").write_text(MOCK.format(status=status))
     (folder / "docker").chmod(0o755)
-    (folder / "log").write_text(LOG)
+    (folder / "log").write_text(log, newline="")
     ours, theirs = pty.openpty()
     host = Path(client.__file__).parent
     process = subprocess.Popen(
@@ -181,6 +202,22 @@ def test_a_failure_names_its_log(tmp_path: Path) -> None:
     assert last_lines(text) == ["The whole log is in build/logs/production.txt."]
     kept = (tmp_path / "build/logs/production.txt").read_text()
     assert kept == f"docker build --target=production .\n{LOG}"
+
+
+def test_the_progress_of_a_step_stays_in_its_line(tmp_path: Path) -> None:
+    text = run(tmp_path, 0, log="#9 [step 1/1] RUN curl\n#9 0.1 10 %\r20 %\r100 %\n")
+    assert last_lines(text) == ["made"]
+    assert "20 %" not in text
+
+
+def test_a_full_disk_is_no_fault_of_the_build() -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    line = Progress("production", Full(), io.StringIO(), Path("log"))
+    line.read("#9 [dependencies 2/2] RUN x\n")
+    assert line.text().endswith("dependencies 2/2")
 
 
 def test_where_the_log_cannot_be_kept_it_is_shown(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def test_the_first_image_has_nothing_to_be_compared_with(
         ([4_000_000, 9_000], r"\+9\.0 kB; a push sends 0\.\d kB"),
         ([9_000], r"-4\.0 MB; a push sends 0\.\d kB"),
         ([4_000_000], "none"),
+        ([], r"-4\.0 MB; a push sends 0\.0 kB"),
     ],
 )
 def test_a_change_is_that_to_what_had_the_name_before(

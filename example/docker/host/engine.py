@@ -60,8 +60,10 @@ CHECKS_READ = ("data.json", "not-imported.json", "test-runs.json")
 PRODUCTION = "production"
 # The tag of production while it is tested: what was shipped last keeps its own.
 CANDIDATE = "candidate"
-# The session's own options, before those of docker build.
+# The session's own options; the first comes before those of docker build.
 TWICE, VERBOSE = "--reproducible", "--verbose"
+# Those of docker build that only ask.
+NO_IMAGE = ("--call", "--check", "--print")
 LOOK_UP_SECONDS = 300
 # Taken from the environment; what is not set there has its default in the Dockerfile.
 BUILD_ARGUMENTS = (
@@ -209,7 +211,8 @@ def build_command(stage: str, *options: str, platform: str = "") -> list[str]:
 def run_build(stage: str, *options: str, platform: str = "") -> None:
     """Run the command that builds a stage, and show it or how far it is."""
     command = build_command(stage, *options, platform=platform)
-    with progress.following(f"{stage} {platform}".strip(), command) as shown:
+    title = "-".join([stage, *([platforms.suffix(platform)] if platform else [])])
+    with progress.following(title, command) as shown:
         client.run(command, functools.partial(look_up, platform=platform), shown)
 
 
@@ -260,9 +263,9 @@ def build_for_all(stage: str, *options: str) -> None:
     Those that are not the engine's have a tag of their own, and come first: if one cannot be built,
     production stays what it is. An engine's store may have no room for more in one tag.
     """
-    if options[:1] == (VERBOSE,):
+    if VERBOSE in options:
         os.environ["BUILDKIT_PROGRESS"] = "plain"
-        options = options[1:]
+        options = tuple(option for option in options if option != VERBOSE)
     if stage == PRODUCTION and options[:1] == (TWICE,):
         only_docker(f"docker_prod -- {TWICE}")
         if any(map(names_platform, options)):
@@ -272,9 +275,10 @@ def build_for_all(stage: str, *options: str) -> None:
             )
         build_twice(*options[1:])
         return
-    if stage != PRODUCTION:
+    if stage != PRODUCTION or any(option.split("=")[0] in NO_IMAGE for option in options):
         build(stage, *options)
         return
+    ensure_lock()
     for platform in [""] if any(map(names_platform, options)) else platforms.wanted():
         tag = platforms.tag(stage, platform) if platform else stage
         with summary.shown(f"{name()}:{tag}"):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import client
+import progress
 from session import write_text
 
 DIGEST_FILE = Path("build/digest.txt")
@@ -41,7 +42,13 @@ def builds_in_engine() -> bool:
 
 def load(image: Image) -> None:
     """Build an image into the engine; SystemExit if that fails."""
-    client.output([*image.build[:2], "--load", f"--tag={image.name}", *image.build[2:]])
+    _build(image, "--load", f"--tag={image.name}")
+
+
+def _build(image: Image, *options: str) -> None:
+    command = [*image.build[:2], *options, *image.build[2:]]
+    with progress.following("push", command) as shown:
+        client.run(command, progress=shown)
 
 
 def push_from_engine(image: Image) -> str:
@@ -61,7 +68,7 @@ def push_from_builder(image: Image) -> str:
             f"--output=type=image,name={image.target},push=true",
             f"--metadata-file={metadata}",
         )
-        client.output([*image.build[:2], *outputs, *image.build[2:]])
+        _build(image, *outputs)
         return str(json.loads(metadata.read_text("utf-8")).get("containerimage.digest", ""))
 
 

@@ -33,7 +33,7 @@ def _compile_folder(folder: Path) -> None:
 def each_in_a_process(work: Callable[[Path], None], folders: Iterable[Path]) -> None:
     """Call ``work`` for each folder in a process of its own, one at a time for each processor.
 
-    Raises ChildProcessError where it fails, which shows why.
+    Raises ChildProcessError if a call fails; its traceback is printed.
     """
     processors, running, failed = os.cpu_count() or 1, 0, 0
     for folder in sorted(folders):

@@ -35,11 +35,12 @@ def made(before: Path, root: Path = Path("/")) -> Iterator[Path]:
                 continue
             if path.is_dir() and not path.is_symlink():
                 waiting.append(path)
-            elif (path.is_file() or path.is_symlink()) and _differ(path, before / inside):
+            elif (path.is_file() or path.is_symlink()) and differ(path, before / inside):
                 yield path
 
 
-def _differ(path: Path, old: Path) -> bool:
+def differ(path: Path, old: Path) -> bool:
+    """Tell whether a file or link is not what it was."""
     try:
         now, then = path.lstat(), old.lstat()
     except (FileNotFoundError, NotADirectoryError):

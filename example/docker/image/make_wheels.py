@@ -38,8 +38,12 @@ from errors import ended_by_errors
 from poetry_lock import Chosen, requirements_file
 from wheelhouse import MANIFEST, WheelhouseError
 
-# The base image's own, or one of /opt/tools, where it works.
-PIP = ("pip3", "--python", sys.executable, "--no-input", "--disable-pip-version-check")
+# The base image's; without one, that of /opt/tools.
+OWN = Path(sys.executable).with_name("pip3")
+PIP = (
+    *(str(OWN) if OWN.exists() else "pip3", "--python", sys.executable),
+    *("--no-input", "--disable-pip-version-check"),
+)
 
 
 def fetch(options: Iterable[str], packages: Iterable[Chosen], output: Path) -> dict[str, float]:

@@ -5,6 +5,7 @@
 The output passes through as it comes and the exit status is the client's own.
 """
 
+import io
 import os
 import re
 import signal
@@ -81,8 +82,6 @@ class Client:
             self.process = subprocess.Popen(
                 command,
                 stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
                 env={**os.environ, **settings.proxies_of_docker()},
             )
         # Only BuildKit has time stamps, by which the causes know a step's own lines.
@@ -106,9 +105,10 @@ class Client:
 
     def _relay(self) -> None:
         assert self.process.stderr is not None
-        with self.process.stderr as messages:
+        # A step may show its own progress in one line, which stays one.
+        with io.TextIOWrapper(self.process.stderr, errors="replace", newline="\n") as messages:
             for line in messages:
-                self.last.append(self.stamp + line.rstrip("\n"))
+                self.last.append(self.stamp + line.rstrip("\r\n"))
                 # The terminal may be gone; the client is not to wait for it.
                 with suppress(OSError):
                     self.show(line)
@@ -181,7 +181,7 @@ def run(
         client.reader.join(timeout=5)
         progress.clear()
         if client.process.returncode and not number:
-            print(f"\nThe whole log is in {progress.log.name}.", file=sys.stderr)
+            print(f"\nThe whole log is in {progress.kept}.", file=sys.stderr)
     # Signals have their own meaning again: they end what looks something up, too.
     status = client.finish(look_up)
     # An interrupted client is no success, whatever it says.

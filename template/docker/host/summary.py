@@ -16,9 +16,10 @@ def shown(name: str) -> Iterator[None]:
 
     The change is that to what had the name before. A push sends the layers that it lacks.
     """
-    started, before = time.monotonic(), None
+    before = None
     with suppress(SessionError):
         [before] = measure(name)
+    started = time.monotonic()
     yield
     seconds = time.monotonic() - started
     try:
@@ -38,11 +39,12 @@ def shown(name: str) -> Iterator[None]:
 
 
 def change(image: Image, before: Image | None) -> str:
-    """Return by how many bytes an image grew, and how many of its layers another one lacks."""
+    """Return by how many bytes an image grew, and how many a push sends where the other one is."""
     if before is None:
         return "there was none before"
-    known = {layer.digest for layer in before.layers}
+    known = [layer.digest for layer in before.layers]
+    if known == [layer.digest for layer in image.layers]:
+        return "none"
     sent = sum(layer.compressed for layer in image.layers if layer.digest not in known)
     grown = image.size - before.size
-    sign = "+" if grown > 0 else ""
-    return f"{sign}{show_size(grown)}; a push sends {show_size(sent)}" if sent else "none"
+    return f"{'+' if grown > 0 else ''}{show_size(grown)}; a push sends {show_size(sent)}"

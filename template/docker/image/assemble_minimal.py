@@ -16,11 +16,13 @@ import shutil
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import file_tree
 from errors import ended_by_errors
 from file_tree import Tree
+from installation import differ
 from installed_packages import Database
 from set_dates import set_dates
 from standard_library import excluded, standard_library
@@ -61,6 +63,16 @@ def base_interpreter(environment: Path) -> Path:
     while path.is_relative_to(environment):
         path = path.parent / path.readlink()
     return path
+
+
+def in_own_layer(exclude: Iterable[str], base: Path) -> Iterator[Path]:
+    """Yield the files of the standard library that have a layer of their own.
+
+    What declared packages have added since, or replaced, has not.
+    """
+    for path in standard_library(exclude, base):
+        if not differ(path, base / path.relative_to("/")):
+            yield path
 
 
 def add_users(tree: Tree, base: Path) -> None:
@@ -135,8 +147,7 @@ def main() -> None:
         exclude = excluded(exclude_list)
     database = Database()
     tree = Tree(root)
-    # What declared packages add to it is copied.
-    tree.copied.update(standard_library(exclude, base))
+    tree.copied.update(in_own_layer(exclude, base))
     tree.add(base_interpreter(environment))
     file_tree.add_packages(tree, database, declared)
     if declared:

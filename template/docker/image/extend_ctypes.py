@@ -32,7 +32,7 @@ def extend(util: Path) -> None:
     folders = util.with_name("_folders.py")
     folders.write_bytes(MODULE.read_bytes())
     util.write_text(text.removesuffix(ADDED) + ADDED, encoding="utf-8")
-    # Whatever Python was told about that of programs: it belongs beside these modules.
+    # Not the folder that -X pycache_prefix names: this bytecode belongs beside its modules.
     sys.pycache_prefix = None
     for path in (util, folders):
         py_compile.compile(str(path), invalidation_mode=UNCHECKED, doraise=True)
