@@ -153,6 +153,7 @@ def test_an_exact_version_is_served_though_there_is_a_newer_one(
     assert locked(project)["libffi-dev"] == served[0]
 
 
+@pytest.mark.proofs
 def test_a_fuzzy_version_is_the_newest_that_fits(
     pinned: Callable[[str], Made], served: list[str]
 ) -> None:

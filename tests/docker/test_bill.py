@@ -169,6 +169,7 @@ def test_what_nobody_signed_is_not_verified(pushed: tuple[Made, str], tmp_path: 
     assert "The registry has no image" in output
 
 
+@pytest.mark.proofs
 def test_a_known_vulnerability_fails_unless_it_is_accepted(
     built: Make, twin: Twin, tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ def test_what_is_pushed_is_what_is_loaded(project: Made, store: Registry) -> Non
         project.docker("rmi", pulled)
 
 
+@pytest.mark.proofs
 def test_an_emptied_builder_takes_its_layers_from_a_registry(
     project: Made, store: Registry
 ) -> None:

@@ -192,6 +192,7 @@ def test_a_builder_without_a_header_is_noticed(catalogue: Made, project: Made) -
     assert re.search(r"^pyyaml \S+ has no compiled modules in production", output, re.MULTILINE)
 
 
+@pytest.mark.proofs
 def test_a_builder_and_a_base_image_that_are_no_pair_are_refused(
     catalogue: Made, project: Made
 ) -> None:
@@ -217,6 +218,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.proofs
 def test_what_is_not_as_declared_is_named_and_nothing_is_pushed(
     make_catalogue: MakeCatalogue,
 ) -> None:

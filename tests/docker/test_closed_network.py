@@ -104,6 +104,7 @@ print(httpx.get(sys.argv[1]).status_code, requests.get(sys.argv[1]).status_code)
 """
 
 
+@pytest.mark.proofs
 @pytest.mark.parametrize("runtime", ["minimal", "full"])
 def test_a_running_application_trusts_an_authority_that_is_mounted(
     make: Make, index: Index, runtime: str

@@ -64,15 +64,18 @@ def loading(make: Make, worker_id: str) -> Made:
     return project
 
 
+@pytest.mark.proofs
 def test_a_driver_finds_its_library_by_name(loading: Made, runtime: str) -> None:
     assert loading.python("import psycopg; print(psycopg.pq.__impl__)", runtime) == "python"
 
 
+@pytest.mark.proofs
 def test_a_reader_of_barcodes_finds_its_library(loading: Made, runtime: str) -> None:
     program = "from pyzbar import pyzbar, wrapper; print(len(wrapper.zbar_version.argtypes))"
     assert loading.python(program, runtime) == "2"
 
 
+@pytest.mark.proofs
 def test_a_library_behind_an_alternative_is_found(loading: Made, runtime: str) -> None:
     """The link is made by update-alternatives, and belongs to no package."""
     program = (
@@ -83,16 +86,19 @@ def test_a_library_behind_an_alternative_is_found(loading: Made, runtime: str) -
     assert loading.python(program, runtime) == "libblas.so.3 True"
 
 
+@pytest.mark.proofs
 def test_drivers_that_are_registered_at_installation_are_known(loading: Made, runtime: str) -> None:
     drivers = loading.python("import pyodbc; print(sorted(pyodbc.drivers()))", runtime)
     assert drivers == "['PostgreSQL ANSI', 'PostgreSQL Unicode']"
 
 
+@pytest.mark.proofs
 def test_plugins_that_are_registered_at_installation_work(loading: Made, runtime: str) -> None:
     # Its library of fonts keeps what it has read.
     assert loading.python(DRAW, runtime, "--tmpfs=/tmp") == "0 True b''"
 
 
+@pytest.mark.proofs
 def test_programs_that_cannot_run_are_named_last(loading: Made) -> None:
     """With what to declare for them; where the step is repeated, so that it says so."""
     # A line that no earlier run had, whose cache would have the step.

@@ -109,6 +109,7 @@ def hatch(name: str) -> str:
     )
 
 
+@pytest.mark.proofs
 def test_a_wheel_at_an_address_is_locked_tested_and_shipped_with_its_hash(
     make: Make, serve_files: Serve, tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ def call(caller: Made, name: str, path: str = "/", method: str = "GET") -> str:
     return caller.docker("compose", "exec", "-T", caller.name, *request)
 
 
+@pytest.mark.proofs
 def test_without_the_network_it_is_said_how_to_make_it(projects: list[Made], network: str) -> None:
     output = projects[0].refused("up", "--detach")
     assert f"The network {network}, which projects share, does not exist." in output

@@ -395,6 +395,7 @@ def test_a_registry_that_does_not_answer_is_named(built: Make) -> None:
     assert "The registry 127.0.0.1:1 does not answer." in output
 
 
+@pytest.mark.proofs
 def test_the_options_of_a_pipeline_reach_every_build(fresh: Made) -> None:
     """Each with the name of its stage; a word may be quoted."""
     options = "--label=stage=it-is-{stage} '--label=words=two words'"

@@ -73,6 +73,7 @@ def test_it_names_the_base_image_and_the_day_of_the_archive(locked: Made) -> Non
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", image["archive-date"])
 
 
+@pytest.mark.proofs
 def test_it_has_all_that_the_images_add_to_the_base_image_and_no_more(locked: Made) -> None:
     """A build takes these versions, for what is declared and for what that brings along."""
     build_runtimes(locked)

@@ -98,6 +98,7 @@ def write(project: Made, name: str, text: str) -> None:
     (project.folder / "src/tested" / name).write_text(text, encoding="utf-8")
 
 
+@pytest.mark.proofs
 def test_plugins_with_processes_of_their_own_work(tested: Made) -> None:
     output = tested.session("docker_test", "-n2", "--cov=tested", "--cov-report=term")
     assert "2 passed" in output
