@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from support.project import render
 from tests.docker.declarations import (
     COMPILED,
     COMPILED_SETTINGS,
+    COMPILED_SLOWLY,
+    COMPILED_SLOWLY_SETTINGS,
     DECLARED_SETTINGS,
     RUNTIMES,
     WHEELS,
@@ -235,9 +237,20 @@ def compiled(make: Make, worker_id: str) -> Made:
     # With one name in every run, the engine's cache has the lock file, too; a process removes its
     # own in the end.
     project = make(Layout.LOCAL, project_name=f"compiled-{worker_id}")
-    packages = "".join(f'    "{name}",\n' for name in (*WHEELS, *COMPILED))
-    project.edit("pyproject.toml", "dependencies = [\n", f"dependencies = [\n{packages}")
-    declare(project, COMPILED_SETTINGS)
+    return _compiled(project, (*WHEELS, *COMPILED), COMPILED_SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def compiled_slowly(make: Make, worker_id: str) -> Made:
+    """Return one like it, of packages that take long."""
+    project = make(Layout.LOCAL, project_name=f"compiled-slowly-{worker_id}")
+    return _compiled(project, COMPILED_SLOWLY, COMPILED_SLOWLY_SETTINGS)
+
+
+def _compiled(project: Made, packages: Iterable[str], settings: str) -> Made:
+    lines = "".join(f'    "{name}",\n' for name in packages)
+    project.edit("pyproject.toml", "dependencies = [\n", f"dependencies = [\n{lines}")
+    declare(project, settings)
     # How fast the code is that comes out matters to no test, and optimizing lxml takes minutes.
     stage = "FROM tools AS build-system\n"
     project.edit("Dockerfile", stage, f"{stage}ENV CFLAGS=-O0\n")

@@ -10,20 +10,35 @@ WHEELS = (
     *("charset-normalizer", "cryptography", "greenlet", "markupsafe", "numpy", "orjson"),
     *("psycopg-binary", "pyyaml", "regex", "rpds-py", "uvloop"),
 )
-COMPILED = ("lxml", "mysqlclient", "pillow", "psycopg2", "psycopg[c]")
+COMPILED = ("mysqlclient", "psycopg2", "psycopg[c]")
+# Minutes, and therefore proofs.
+COMPILED_SLOWLY = ("lxml", "pillow")
 
 
-# Another list of dev-dependencies compiles everything again, which takes minutes.
+# Another list of dev-dependencies compiles everything again.
 COMPILED_SETTINGS = """
-[tool.seedpod.wheels]
-no-binary = ["lxml", "pillow"]
-
 # What the application needs to run.
 [tool.sys.debian13.dependencies]
-libjpeg62-turbo = "*"
 # The driver of MariaDB.
 libmariadb3 = "*"
 libpq5 = "*"  # and of PostgreSQL
+
+[tool.sys.debian13.dev-dependencies]
+gcc = "*"
+libc6-dev = "*"
+libmariadb-dev = "*"
+libpq-dev = "~17"
+pkg-config = "*"
+zlib1g-dev = ">=1.2"
+"""
+
+
+COMPILED_SLOWLY_SETTINGS = """
+[tool.seedpod.wheels]
+no-binary = ["lxml", "pillow"]
+
+[tool.sys.debian13.dependencies]
+libjpeg62-turbo = "*"
 libxml2 = "*"
 "libxslt1.1" = "*"
 
@@ -31,12 +46,10 @@ libxml2 = "*"
 gcc = "*"
 libc6-dev = "*"
 libjpeg62-turbo-dev = "*"
-libmariadb-dev = "*"
-libpq-dev = "~17"
 libxml2-dev = "*"
 libxslt1-dev = "*"
 pkg-config = "*"
-zlib1g-dev = ">=1.2"
+zlib1g-dev = "*"
 """
 
 
