@@ -138,7 +138,7 @@ def test_installing_again_downloads_nothing(declared: Made, twin: Twin) -> None:
         for _ in range(2):
             for command in (
                 "python3 /docker/install_system",
-                "python3 -X pycache_prefix=/bytecode /docker/install_system",
+                "python3 -B /docker/install_system",
                 "online python3 /docker/install",
             ):
                 project.edit("Dockerfile", command, f"ATTEMPT={unique()} {command}")

@@ -8,7 +8,6 @@ neither the minimal runtime nor Alpine has them. Then library_folders.py looks i
 
 import ctypes.util
 import py_compile
-import sys
 from pathlib import Path
 
 from compile_bytecode import UNCHECKED
@@ -32,8 +31,6 @@ def extend(util: Path) -> None:
     folders = util.with_name("_folders.py")
     folders.write_bytes(MODULE.read_bytes())
     util.write_text(text.removesuffix(ADDED) + ADDED, encoding="utf-8")
-    # Not the folder that -X pycache_prefix names: this bytecode belongs beside its modules.
-    sys.pycache_prefix = None
     for path in (util, folders):
         py_compile.compile(str(path), invalidation_mode=UNCHECKED, doraise=True)
 
