@@ -43,7 +43,7 @@ HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
 
 
 def cache_mounts() -> AbstractContextManager[None]:
-    """Keep other processes from emptying the engine's cache mounts, as --no-cache does."""
+    """Keep others from emptying the engine's cache mounts, as a build from nothing does."""
     return alone("tests-cache-mounts")
 
 
@@ -53,7 +53,7 @@ class Made(Project):
 
     def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project's folder; output and errors come together."""
-        with cache_mounts() if "--no-cache" in command else nullcontext():
+        with cache_mounts() if {"--no-cache", "--reproducible"} & {*command} else nullcontext():
             return subprocess.run(
                 command,
                 cwd=self.folder,
