@@ -1,5 +1,7 @@
 """System packages that test projects declare, and what is built of these."""
 
+import pytest
+
 from tests.docker.projects import Made
 
 RUNTIMES = ("minimal", "full")
@@ -13,6 +15,7 @@ WHEELS = (
 COMPILED = ("mysqlclient", "psycopg2", "psycopg[c]")
 # Minutes, and therefore proofs.
 COMPILED_SLOWLY = ("lxml", "pillow")
+SLOWLY = pytest.param("compiled_slowly", marks=pytest.mark.proofs)
 
 
 # Another list of dev-dependencies compiles everything again.

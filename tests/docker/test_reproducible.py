@@ -8,7 +8,7 @@ import pytest
 from support.images import Layout
 from support.transfer import Registry
 from tests.docker.declarations import declare
-from tests.docker.projects import Made, Make
+from tests.docker.projects import Made, Make, commit
 
 STEP = """
 [tool.seedpod.image]
@@ -30,18 +30,6 @@ openssh-client = "*"
 libc6-dev = "*"
 python3-dev = "*"
 """
-
-
-def commit(project: Made) -> str:
-    """Commit all of a project, and return the date of that in seconds."""
-    for words in (
-        ("init", "--quiet", "."),
-        ("add", "--all"),
-        ("-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "--quiet", "-m", "x"),
-    ):
-        subprocess.run(["git", *words], cwd=project.folder, check=True)
-    shown = project.run("git", "log", "-1", "--format=%cI")
-    return shown.stdout.strip()
 
 
 def locked_digest(project: Made) -> str:

@@ -87,7 +87,7 @@ class Client:
         # Only BuildKit has time stamps, by which the causes know a step's own lines.
         self.stamp = "0 " if command[:2] == ["podman", "build"] else ""
         self.last: deque[str] = deque(maxlen=KEPT_LINES)
-        self.show = progress.read if progress else _show
+        self.progress, self.show = progress, progress.read if progress else _show
         self.reader = threading.Thread(target=self._relay, daemon=True)
         self.reader.start()
 
@@ -137,18 +137,23 @@ class Client:
         self.process.wait()
 
     def finish(self, look_up: Callable[[str, str], str] = no_remedy) -> int:
-        """Say why the client failed, if that is known, and return its status as a shell does.
+        """Say where its log is and why the client failed; return its status as a shell does.
 
         ``look_up`` is as in ``explain``.
         """
         status = self.process.wait()
         # Who inherited its end of the pipe must not keep this program.
         self.reader.join(timeout=5)
+        if self.progress:
+            self.progress.clear()
         if not status:
             for found in filter(None, map(NOTE.match, self.last)):
                 print(f"\n{found[1]}", file=sys.stderr)
-        elif not self.received and (reason := explain(list(self.last), look_up)):
-            print(f"\n{reason}", file=sys.stderr)
+        elif not self.received:
+            if self.progress:
+                print(f"\nThe whole log is in {self.progress.kept}.", file=sys.stderr)
+            if reason := explain(list(self.last), look_up):
+                print(f"\n{reason}", file=sys.stderr)
         return status if status >= 0 else 128 - status
 
 
@@ -177,11 +182,6 @@ def run(
                 time.sleep(0.05)
             client.end(0)
         client.process.wait()
-    if progress:
-        client.reader.join(timeout=5)
-        progress.clear()
-        if client.process.returncode and not number:
-            print(f"\nThe whole log is in {progress.kept}.", file=sys.stderr)
     # Signals have their own meaning again: they end what looks something up, too.
     status = client.finish(look_up)
     # An interrupted client is no success, whatever it says.
