@@ -11,8 +11,8 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Make a project from nothing, build it, check its size, run it and ask it for an answer."""
-    support(session, "demo")
+    """Make a project from nothing, build it, size it, run it and ask it for / (-- picture)."""
+    support(session, "demo", *session.posargs)
 
 
 @nox.session

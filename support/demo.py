@@ -1,6 +1,8 @@
 """The main job from nothing: scaffold, lock, build, check sizes, run read-only, get an answer."""
 
+import io
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,16 +10,24 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.table import Table
 
-from support import engine, images, waiting
+from support import SupportError, engine, images, waiting
+from support.paths import REPOSITORY
 from support.project import Project, render
 from support.transfer import bytes_to_push
 
 START_SECONDS = 30
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+PICTURE = REPOSITORY / "docs/pictures/demo.svg"
+PICTURE_COLUMNS = 64
 
 
-def run() -> None:
-    """Do it all and print the answer, the sizes and the times; SupportError if a step fails."""
+def run(*options: str) -> None:
+    """Do it all and print the answer, the sizes and the times; SupportError if a step fails.
+
+    With ``picture`` it also draws what it prints: README opens with that.
+    """
+    if options not in ((), ("picture",)):
+        raise SupportError("Usage: nox -s demo, or nox -s demo -- picture.")
     times: dict[str, float] = {}
     with _timed(times, "start the engine"):
         engine.ensure()
@@ -35,7 +45,11 @@ def run() -> None:
         answer = ask(project, "/")
     with _timed(times, "build again after an edit"):
         pushed = _edit_and_rebuild(project)
-    _report(project, answer, pushed, times)
+    report = _report(project, answer, pushed, times)
+    console = Console(highlight=False, markup=False)
+    console.print(*report, f"project     {project.folder}", sep="\n", soft_wrap=True)
+    if options:
+        draw(report)
 
 
 @contextmanager
@@ -73,18 +87,30 @@ def _edit_and_rebuild(project: Project) -> int:
         project.docker("rmi", before)
 
 
-def _report(project: Project, answer: str, pushed: int, times: dict[str, float]) -> None:
+def _report(
+    project: Project, answer: str, pushed: int, times: dict[str, float]
+) -> list[Table | str]:
     sizes = json.loads((project.folder / "build/sizes.json").read_text())["production"]
     table = Table("step", "seconds", show_footer=True)
     table.columns[0].footer, table.columns[1].footer = "all", f"{sum(times.values()):.1f}"
     table.columns[1].justify = "right"
     for step, seconds in times.items():
         table.add_row(step, f"{seconds:.1f}")
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(f"project     {project.folder}", soft_wrap=True)
-    console.print(
-        f"image       {sizes['size'] / 1e6:.1f} MB ({sizes['compressed'] / 1e6:.1f} MB compressed)"
+    return [
+        table,
+        f"image       {sizes['size'] / 1e6:.1f} MB ({sizes['compressed'] / 1e6:.1f} MB compressed)",
+        f"re-pushed   {pushed / 1e3:.1f} kB after an edit",
+        f"answer      {answer}",
+    ]
+
+
+def draw(report: list[Table | str]) -> None:
+    """Draw what the demo prints as a terminal, into the picture of README."""
+    console = Console(
+        file=io.StringIO(), highlight=False, markup=False, record=True, width=PICTURE_COLUMNS
     )
-    console.print(f"re-pushed   {pushed / 1e3:.1f} kB after an edit")
-    console.print(f"answer      {answer}", markup=False)
+    console.print("$ nox -s demo", *report, "", sep="\n")
+    drawn = console.export_svg(title="Seedpod", unique_id="demo")
+    # A page that shows it loads nothing from elsewhere: the reader's own font will do.
+    drawn = re.sub(r"@font-face {.*?}\s*", "", drawn, flags=re.DOTALL)
+    PICTURE.write_text(re.sub(r"[ \t]+$", "", drawn, flags=re.MULTILINE), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import socket
 import subprocess
 from collections import Counter
@@ -52,9 +53,12 @@ class Made(Project):
     """A project for the tests: commands that may fail, and containers that are removed."""
 
     def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project's folder; output and errors come together."""
+        """Run a command in the project's folder; output and errors come together.
+
+        Pytest shows all of it if the test fails.
+        """
         with cache_mounts() if {"--no-cache", "--reproducible"} & {*command} else nullcontext():
-            return subprocess.run(
+            done = subprocess.run(
                 command,
                 cwd=self.folder,
                 env={**self.environment(), **variables},
@@ -64,17 +68,19 @@ class Made(Project):
                 text=True,
                 check=False,
             )
+        print(shlex.join(command), done.stdout, sep="\n")
+        return done
 
     def session(self, name: str, *arguments: str, **variables: str) -> str:
         """Run a Nox session, which has to succeed, and return its output."""
         done = self.run("nox", "--session", name, "--", *arguments, **variables)
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == 0
         return done.stdout
 
     def refused(self, name: str, *arguments: str, **variables: str) -> str:
         """Run a Nox session, which has to fail without a traceback, and return its output."""
         done = self.run("nox", "--session", name, "--", *arguments, **variables)
-        assert done.returncode != 0, done.stdout
+        assert done.returncode != 0
         assert "Traceback" not in done.stdout
         return done.stdout
 

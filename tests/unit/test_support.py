@@ -1,13 +1,15 @@
 """support/: small rules that need no engine."""
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from support import SupportError, engine, images, project, testing, waiting
+from support import SupportError, demo, engine, images, project, testing, waiting
 from support.docker import Client
 from support.images import bases, services
 from support.paths import cache, content_key
@@ -290,3 +292,15 @@ def test_the_whole_lane_runs_every_folder_and_measures_what_they_cover(
     assert tuple(chosen) == testing.FOLDERS
     for arguments in runs:
         assert arguments[arguments.index("--cov") + 1].startswith("--")
+
+
+def test_the_picture_of_the_demo_has_what_it_prints_and_loads_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "PICTURE", tmp_path / "demo.svg")
+    demo.draw(["image       54.3 MB", 'answer      {"status": "[ok]"}'])
+    drawn = ElementTree.parse(tmp_path / "demo.svg")
+    texts = [each.text or "" for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    shown = [text.replace("\xa0", " ") for text in texts if text.strip()]
+    assert shown[1:] == ["$ nox -s demo", "image       54.3 MB", 'answer      {"status": "[ok]"}']
+    assert "url(http" not in re.sub("[\"']", "", (tmp_path / "demo.svg").read_text())
