@@ -135,6 +135,7 @@ def pushed(
     return project, name
 
 
+@pytest.mark.proofs
 def test_what_was_pushed_has_a_signed_bill(pushed: tuple[Made, str], tmp_path: Path) -> None:
     """The registry is Debian's, which does not know referrers."""
     project, name = pushed

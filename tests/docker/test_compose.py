@@ -104,6 +104,7 @@ def test_a_package_that_is_removed_is_gone_at_once(project: Made, port: str) -> 
         assert f"there: {there}" in project.session("shell", "python", "-c", is_there)
 
 
+@pytest.mark.proofs
 def test_a_package_added_without_a_running_container_is_there_when_it_starts(
     project: Made, port: str
 ) -> None:

@@ -52,6 +52,7 @@ def test_without_the_network_it_is_said_how_to_make_it(projects: list[Made], net
     assert "docker network create" in output
 
 
+@pytest.mark.proofs
 def test_projects_call_each_other_by_name_and_keep_their_services(
     projects: list[Made], network: str
 ) -> None:

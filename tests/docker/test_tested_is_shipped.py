@@ -114,7 +114,11 @@ def test_plugins_with_processes_of_their_own_work(tested: Made) -> None:
             "tested.extra cannot be imported in production (ModuleNotFoundError",
             marks=pytest.mark.proofs,
         ),
-        ("def f() -> None:\n    import coverage\n", "tested.extra imports coverage in line 2"),
+        pytest.param(
+            "def f() -> None:\n    import coverage\n",
+            "tested.extra imports coverage in line 2",
+            marks=pytest.mark.proofs,
+        ),
         (
             "import ctypes\n\nctypes.CDLL('libpq.so.5')\n",
             "tested.extra cannot be imported in production (OSError: libpq.so.5",

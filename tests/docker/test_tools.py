@@ -39,8 +39,10 @@ class Tool:
         return {"distribution": self.distribution, **chosen}
 
 
-LANE = [Tool("ipython", (), "In [1]: "), Tool("ruff", ("check", "--watch", "--no-cache"), "Watch")]
+LANE = Tool("ruff", ("check", "--watch", "--no-cache"), "Watch")
+SHELL = Tool("ipython", (), "In [1]: ")
 PROOFS = [
+    SHELL,
     Tool("awscli", ("configure",), "Access Key", command="aws"),
     Tool(
         "certbot",
@@ -74,7 +76,7 @@ def tested(make: Make, worker_id: str) -> Callable[[Tool], Made]:
 
 @pytest.fixture(
     scope="module",
-    params=[*LANE, *(pytest.param(tool, marks=pytest.mark.proofs) for tool in PROOFS)],
+    params=[LANE, *(pytest.param(tool, marks=pytest.mark.proofs) for tool in PROOFS)],
     ids=lambda tool: tool.distribution,
 )
 def tool(request: pytest.FixtureRequest) -> Tool:
@@ -168,9 +170,10 @@ def test_it_ends_when_it_is_told_to(tested: Callable[[Tool], Made], tool: Tool, 
         assert program.process.wait(60) == TERMINATED
 
 
+@pytest.mark.proofs
 def test_it_has_the_terminal(tested: Callable[[Tool], Made]) -> None:
     """With what a person expects there: completion, an interrupt that reaches it, an end."""
-    project = tested(LANE[0])
+    project = tested(SHELL)
     with terminal(project, image(project)) as program:
         program.expect("In [1]: ")
         program.type("import string, time; string.ascii_low\t")
@@ -189,7 +192,7 @@ def test_it_has_the_terminal(tested: Callable[[Tool], Made]) -> None:
 
 def test_it_is_used_like_the_program(tested: Callable[[Tool], Made], work: Path) -> None:
     """On the folder that is mounted, with the rights of who calls it, and with its status."""
-    project = tested(LANE[1])
+    project = tested(LANE)
     mount = ("--rm", f"--volume={work}:/work", "--user=12345:54321", *HARDENED)
     done = project.run("docker", "run", *mount, image(project), "check", "--no-cache", ".")
     assert done.returncode == 1
@@ -204,7 +207,7 @@ def test_jobs_of_a_pipeline_find_a_shell_if_one_is_declared(
     tested: Callable[[Tool], Made], work: Path
 ) -> None:
     """By its package, or on the whole base image."""
-    project = tested(LANE[1])
+    project = tested(LANE)
     shell = ("--rm", f"--volume={work}:/work", *HARDENED, "--entrypoint=sh")
     line = ("-c", "ruff check --no-cache . || echo found")
     assert project.run("docker", "run", *shell, image(project), *line).returncode == 127
@@ -229,7 +232,7 @@ def test_jobs_of_a_pipeline_find_a_shell_if_one_is_declared(
 def test_a_command_that_is_not_there_is_named_with_those_that_are(
     tested: Callable[[Tool], Made],
 ) -> None:
-    project = tested(LANE[1])
+    project = tested(LANE)
     project.edit("pyproject.toml", '"init", "ruff"', '"init", "rough"')
     project.session("lock")
     try:
@@ -245,7 +248,7 @@ def test_a_command_that_is_not_there_is_named_with_those_that_are(
 
 def test_it_has_nothing_that_it_does_not_need(tested: Callable[[Tool], Made]) -> None:
     """No package of its own, no pip, no shell; the hooks find nothing to say."""
-    project = tested(LANE[1])
+    project = tested(LANE)
     program = (
         "import importlib.metadata as m, json, os;"
         "print(json.dumps([sorted(x.name for x in m.distributions()),"
