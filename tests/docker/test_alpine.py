@@ -50,10 +50,6 @@ def compiled(make: Make) -> Compiled:
     return Compiled(project, refusal)
 
 
-def test_the_tests_of_a_new_project_pass_in_its_image(built: Make) -> None:
-    assert "2 passed" in built(Layout.ALPINE).session("docker_test")
-
-
 @pytest.mark.proofs
 def test_a_new_project_is_within_its_budgets(built: Make) -> None:
     assert "OVER" not in built(Layout.ALPINE).session("docker_size")

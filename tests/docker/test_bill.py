@@ -161,6 +161,7 @@ def test_what_was_pushed_has_a_signed_bill(pushed: tuple[Made, str], tmp_path: P
     assert stated["subject"][0]["digest"] == {"sha256": digest.partition(":")[2]}
 
 
+@pytest.mark.proofs
 def test_what_nobody_signed_is_not_verified(pushed: tuple[Made, str], tmp_path: Path) -> None:
     project, name = pushed
     _, public = keys(tmp_path)

@@ -8,7 +8,7 @@ import pytest
 
 from support.images import Layout
 from tests.docker.declarations import declare
-from tests.docker.projects import IMAGES, Made, Make
+from tests.docker.projects import MINIMAL_IMAGES, Made, Make
 
 CHECK = ("python3", "docker/host/check.py")
 
@@ -25,7 +25,7 @@ def wrong(output: str) -> set[str]:
     return {check for check, verdict in verdicts(output).items() if verdict == "WRONG"}
 
 
-@pytest.mark.parametrize("place", IMAGES)
+@pytest.mark.parametrize("place", MINIMAL_IMAGES)
 def test_the_default_project_is_as_it_should_be(built: Make, place: tuple[Layout, str]) -> None:
     layout, runtime = place
     output = built(layout, runtime=runtime).session("docker_check")

@@ -21,7 +21,9 @@ def project(request: pytest.FixtureRequest, make: Make) -> Made:
     return made
 
 
-@pytest.mark.parametrize("session", ["lint", "typecheck", "tests"])
+@pytest.mark.parametrize(
+    "session", [pytest.param("lint", marks=pytest.mark.proofs), "typecheck", "tests"]
+)
 def test_a_new_project_passes(project: Made, session: str) -> None:
     output = project.session(session)
     assert "skipped" not in output

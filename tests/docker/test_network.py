@@ -8,6 +8,8 @@ import pytest
 
 from tests.docker.projects import Made, Make, fetch, free_port, program
 
+pytestmark = pytest.mark.proofs
+
 # What the overlay tells to write into .env of each project.
 SETTINGS = """\
 COMPOSE_FILE=docker-compose.yml:docker-compose.network.yml
@@ -45,14 +47,12 @@ def call(caller: Made, name: str, path: str = "/", method: str = "GET") -> str:
     return caller.docker("compose", "exec", "-T", caller.name, *request)
 
 
-@pytest.mark.proofs
 def test_without_the_network_it_is_said_how_to_make_it(projects: list[Made], network: str) -> None:
     output = projects[0].refused("up", "--detach")
     assert f"The network {network}, which projects share, does not exist." in output
     assert "docker network create" in output
 
 
-@pytest.mark.proofs
 def test_projects_call_each_other_by_name_and_keep_their_services(
     projects: list[Made], network: str
 ) -> None:

@@ -217,6 +217,7 @@ def test_any_backend_packs_what_is_declared_and_is_asked_once(make: Make, name: 
     assert not built_again(project.session("docker_prod", **case.variables))
 
 
+@pytest.mark.proofs
 def test_a_flat_package_is_tested_and_developed_as_any_other(make: Make) -> None:
     project = make(kind="cli", package_name="own")
     change(project, CASES["poetry, flat, files beside the package"])

@@ -7,7 +7,7 @@ import pytest
 
 from support.images import Layout
 from tests.docker.declarations import declare
-from tests.docker.projects import IMAGES, Made, Make
+from tests.docker.projects import MINIMAL_IMAGES, Made, Make
 
 # What a suite looks at that is not there, or is not allowed, in production.
 SUITE = '''
@@ -53,7 +53,7 @@ def test_commands_of_development_packages_run() -> None:
 '''
 
 
-@pytest.mark.parametrize("place", IMAGES)
+@pytest.mark.parametrize("place", MINIMAL_IMAGES)
 def test_tests_run_on_the_layers_that_ship_as_they_ship(
     built: Make, place: tuple[Layout, str], request: pytest.FixtureRequest
 ) -> None:
