@@ -233,6 +233,7 @@ def test_what_is_not_as_declared_is_named_and_nothing_is_pushed(
     assert not (made.folder / "digests.toml").exists()
 
 
+@pytest.mark.proofs
 def test_a_package_that_is_not_available_is_named_and_the_last_images_stay(
     catalogue: Made, make_catalogue: MakeCatalogue
 ) -> None:

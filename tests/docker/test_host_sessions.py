@@ -71,6 +71,7 @@ def test_in_a_folder_of_a_repository_lint_checks_that_folder_alone(
     assert other.read_text() == "import os\nx=1\n"
 
 
+@pytest.mark.proofs
 @pytest.mark.parametrize(
     ("name", "text"), [("Dockerfile.rej", "@@"), ("notes.txt", "<<<<<<< before updating\n")]
 )

@@ -37,6 +37,7 @@ SESSIONS = {
     "up": ["up"],
     "shell": ["shell", "--", "sleep", "120"],
 }
+CONTAINERS = ("ps", "--all", "{{.Names}}")
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
@@ -94,21 +95,21 @@ def _drain(terminal: int) -> None:
 
 def left(project: Made) -> list[str]:
     """Return the containers, networks and volumes of a project, its sessions' own among them."""
-    kinds = (("ps", "--all", "{{.Names}}"), ("network", "ls", "{{.Name}}"))
-    names = [
-        project.docker(*command, "--format", form)
-        for *command, form in (*kinds, ("volume", "ls", "{{.Name}}"))
-    ]
-    return [
-        name
-        for name in "\n".join(names).splitlines()
-        if name.startswith((project.name, project.folder.name))
-    ]
+    kinds = (("network", "ls", "{{.Name}}"), ("volume", "ls", "{{.Name}}"))
+    return [name for kind in (CONTAINERS, *kinds) for name in named(project, *kind)]
+
+
+def named(project: Made, *listing: str) -> list[str]:
+    """Return what a command of Docker lists of a project; its last word is the form of a line."""
+    *command, form = listing
+    names = project.docker(*command, "--format", form).splitlines()
+    return [name for name in names if name.startswith((project.name, project.folder.name))]
 
 
 def running(project: Made) -> bool:
     """Tell whether a container of the project runs that a session started."""
-    return bool([name for name in left(project) if name.endswith("-1") or "-run-" in name])
+    names = named(project, *CONTAINERS)
+    return any(name.endswith("-1") or "-run-" in name for name in names)
 
 
 def processes(session: int) -> list[str]:

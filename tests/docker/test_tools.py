@@ -229,6 +229,7 @@ def test_jobs_of_a_pipeline_find_a_shell_if_one_is_declared(
         assert text.endswith("found")
 
 
+@pytest.mark.proofs
 def test_a_command_that_is_not_there_is_named_with_those_that_are(
     tested: Callable[[Tool], Made],
 ) -> None:

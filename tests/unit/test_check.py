@@ -56,6 +56,17 @@ def test_what_is_accepted_for_one_check_or_subject_is_not_for_another(
     assert "'*' in [tool.seedpod.check.writable] accepts nothing. Remove it." in out
 
 
+@pytest.mark.parametrize("subject", ["8000", "/usr/lib/a [b]*", '/opt/"ü"', "/opt/\\x"])
+def test_the_lines_that_accept_a_finding_do(
+    capsys: pytest.CaptureFixture[str], subject: str
+) -> None:
+    finding = Finding("ipv6", subject, "is wrong")
+    assert not check.report([finding], {})
+    declare(capsys.readouterr().out.partition("To accept the first:\n")[2])
+    assert check.report([finding], {})
+    assert "To accept" not in capsys.readouterr().out
+
+
 def test_a_check_that_was_left_out_does_not_ask_to_remove_what_it_would_need(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -71,7 +82,7 @@ def test_what_is_wrong_comes_first_and_long_lists_are_cut(
     declare('[tool.seedpod.check]\nheaders = { "/a/*" = "ours" }')
     found = [Finding("headers", f"/a/{n:02}", "is") for n in range(check.MOST_SHOWN)]
     assert not check.report([*found, HEADER], {})
-    lines = capsys.readouterr().out.split("\n\n")[-1].splitlines()
+    lines = capsys.readouterr().out.split("\n\n")[1].splitlines()
     assert lines[0] == "headers: /usr/include/x.h is for compilers"
     assert lines[-1] == "headers: and 1 more"
 

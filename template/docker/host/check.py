@@ -8,6 +8,7 @@ data, and all containers are removed in the end.
 """
 
 import fnmatch
+import glob
 import io
 import json
 import os
@@ -108,6 +109,7 @@ def report(found: Iterable[Finding], skipped: dict[str, str]) -> bool:
     unused = {(check, pattern) for check, subjects in rules.items() for pattern in subjects}
     lines: dict[str, list[str]] = {check: [] for check in CHECKS}
     verdicts = dict.fromkeys(CHECKS, "ok") | dict.fromkeys(skipped, "-")
+    wrong: list[Finding] = []
     for finding in found:
         rule = next(
             (
@@ -125,6 +127,7 @@ def report(found: Iterable[Finding], skipped: dict[str, str]) -> bool:
                 verdicts[finding.check] = "accepted"
         else:
             verdicts[finding.check] = "WRONG"
+            wrong.append(finding)
         lines[finding.check].append(text)
     print(f"{'check':{LONGEST}}  {'verdict':8}  what has to hold")
     for check, meaning in CHECKS.items():
@@ -139,7 +142,11 @@ def report(found: Iterable[Finding], skipped: dict[str, str]) -> bool:
             print(f"{check}: and {len(texts) - MOST_SHOWN} more")
     for check, pattern in sorted(x for x in unused if x[0] not in skipped):
         print(f"{pattern!r} in [tool.seedpod.check.{check}] accepts nothing. Remove it.")
-    return "WRONG" not in verdicts.values()
+    for each in wrong[:1]:
+        # As TOML has it; a name is a pattern there.
+        name = json.dumps(glob.escape(each.subject), ensure_ascii=False)
+        print(f'\nTo accept the first:\n[tool.seedpod.check.{each.check}]\n{name} = "the reason"\n')
+    return not wrong
 
 
 def check(image: str = "") -> bool:
@@ -185,8 +192,8 @@ def main() -> None:
         fine = check(*sys.argv[1:])
     if not fine:
         sys.exit(
-            "The image is not as it should be. Correct what is listed, or accept it with a reason "
-            "in [tool.seedpod.check]."
+            "The image is not as it should be. Correct what is listed, or accept it with a reason, "
+            "as these lines do in pyproject.toml."
         )
 
 
