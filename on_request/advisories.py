@@ -344,7 +344,14 @@ def _ask(asked: list[Subject], service: str) -> Iterator[tuple[Subject, dict[str
                         answer.raise_for_status()
                         details[name] = next(_parse(answer.content, Path(name)))
                     yield subject, details[name]
-    except (requests.RequestException, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (
+        requests.RequestException,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise SessionError(
             f"{service} does not say what is vulnerable ({error}). Name another service, or a file "
             "with advisories: --vulnerabilities FILE"

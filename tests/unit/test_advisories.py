@@ -1,5 +1,6 @@
 """on_request/advisories.py finds what is known of an image's parts, in OSV's format."""
 
+import io
 import json
 import threading
 import zipfile
@@ -10,6 +11,7 @@ from typing import Any
 
 import advisories
 import pytest
+import requests
 from advisories import Subject
 from bill import Bill
 from cyclonedx.model.component import Component
@@ -270,6 +272,16 @@ def test_a_service_that_does_not_answer_as_osv_does_is_named(service: str) -> No
     for address in ("http://127.0.0.1:1", f"{service}/other"):
         with pytest.raises(SessionError, match="--vulnerabilities FILE"):
             advisories.known([WEB], address)
+
+
+def test_an_answer_that_is_too_deep_to_be_read_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = requests.Response()
+    answer.status_code, answer.raw = 200, io.BytesIO(b"[" * 100_000)
+    monkeypatch.setattr("requests.Session.post", lambda *_, **__: answer)
+    with pytest.raises(SessionError, match="--vulnerabilities FILE"):
+        advisories.known([WEB], "https://osv.example")
 
 
 @pytest.mark.parametrize(
