@@ -25,7 +25,10 @@ BUILDS_SIDE_BY_SIDE = 27
 # figure that moves slowly, and measuring it slows all of them; its floor is in pyproject.toml. An
 # option has to follow --cov, which would take a folder for what is measured.
 PROOFS = {
-    "coverage": ("pytest", PROCESSES, *NO_PROOFS, "--cov", "--cov-report=term", *FOLDERS[:-1]),
+    "coverage": (
+        *("pytest", PROCESSES, *SIDE_BY_SIDE, *NO_PROOFS),
+        *("--cov", "--cov-report=term", *FOLDERS[:-1]),
+    ),
     "tests": ("pytest", "-m", "proofs", *FOLDERS),
     "engines": ("support", "engines"),
     "official": ("support", "official"),

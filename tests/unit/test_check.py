@@ -56,14 +56,18 @@ def test_what_is_accepted_for_one_check_or_subject_is_not_for_another(
     assert "'*' in [tool.seedpod.check.writable] accepts nothing. Remove it." in out
 
 
-@pytest.mark.parametrize("subject", ["8000", "/usr/lib/a [b]*", '/opt/"ü"', "/opt/\\x"])
-def test_the_lines_that_accept_a_finding_do(
-    capsys: pytest.CaptureFixture[str], subject: str
+def test_the_line_that_accepts_a_finding_does_beside_others(
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    finding = Finding("ipv6", subject, "is wrong")
-    assert not check.report([finding], {})
-    declare(capsys.readouterr().out.partition("To accept the first:\n")[2])
-    assert check.report([finding], {})
+    subjects = ["8000", "/usr/lib/a [b]*", '/opt/"ü"', "/opt/\\x"]
+    found = [Finding("ipv6", subject, "is wrong") for subject in subjects]
+    table = "[tool.seedpod.check.ipv6]\n"
+    for _ in found:
+        assert not check.report(found, {})
+        out = capsys.readouterr().out
+        table += out.partition("To accept the first, in [tool.seedpod.check.ipv6]:\n")[2]
+        declare(table)
+    assert check.report(found, {})
     assert "To accept" not in capsys.readouterr().out
 
 

@@ -289,6 +289,12 @@ def test_the_whole_lane_runs_every_folder(monkeypatch: pytest.MonkeyPatch, major
     assert tuple(chosen) == testing.FOLDERS
 
 
+def test_the_proof_of_coverage_measures_what_the_tests_cover() -> None:
+    """An option that takes a value would take a folder for it."""
+    arguments = testing.PROOFS["coverage"]
+    assert arguments[arguments.index("--cov") + 1].startswith("--")
+
+
 def test_the_picture_of_the_demo_has_what_it_prints_and_loads_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,7 +109,7 @@ def report(found: Iterable[Finding], skipped: dict[str, str]) -> bool:
     unused = {(check, pattern) for check, subjects in rules.items() for pattern in subjects}
     lines: dict[str, list[str]] = {check: [] for check in CHECKS}
     verdicts = dict.fromkeys(CHECKS, "ok") | dict.fromkeys(skipped, "-")
-    wrong: list[Finding] = []
+    wrong: Finding | None = None
     for finding in found:
         rule = next(
             (
@@ -127,7 +127,7 @@ def report(found: Iterable[Finding], skipped: dict[str, str]) -> bool:
                 verdicts[finding.check] = "accepted"
         else:
             verdicts[finding.check] = "WRONG"
-            wrong.append(finding)
+            wrong = wrong or finding
         lines[finding.check].append(text)
     print(f"{'check':{LONGEST}}  {'verdict':8}  what has to hold")
     for check, meaning in CHECKS.items():
@@ -142,11 +142,12 @@ def report(found: Iterable[Finding], skipped: dict[str, str]) -> bool:
             print(f"{check}: and {len(texts) - MOST_SHOWN} more")
     for check, pattern in sorted(x for x in unused if x[0] not in skipped):
         print(f"{pattern!r} in [tool.seedpod.check.{check}] accepts nothing. Remove it.")
-    for each in wrong[:1]:
+    if wrong:
         # As TOML has it; a name is a pattern there.
-        name = json.dumps(glob.escape(each.subject), ensure_ascii=False)
-        print(f'\nTo accept the first:\n[tool.seedpod.check.{each.check}]\n{name} = "the reason"\n')
-    return not wrong
+        name = json.dumps(glob.escape(wrong.subject), ensure_ascii=False)
+        print(f"\nTo accept the first, in [tool.seedpod.check.{wrong.check}]:")
+        print(f'{name} = "the reason"\n')
+    return wrong is None
 
 
 def check(image: str = "") -> bool:
@@ -193,7 +194,7 @@ def main() -> None:
     if not fine:
         sys.exit(
             "The image is not as it should be. Correct what is listed, or accept it with a reason, "
-            "as these lines do in pyproject.toml."
+            "as this line does in pyproject.toml."
         )
 
 
