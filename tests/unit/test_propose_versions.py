@@ -239,7 +239,14 @@ def test_an_index_is_unanswered_unless_uv_says_that_there_is_no_version(uv: Path
         propose_versions.later_version(raw(), {"PATH": f"{uv.parent}:/bin"})
 
 
-@pytest.mark.parametrize("wrong", ["name = 1", 'name = "x"\nversion = "1"\ndependencies = ["!"]'])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "name = 1",
+        'name = "x"\nversion = "1"\ndependencies = ["!"]',
+        'name = "x"\nversion = "1"\n[dependency-groups]\ntest = [{ include-group = 1 }]',
+    ],
+)
 def test_a_project_that_poetry_refuses_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:

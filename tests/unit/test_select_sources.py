@@ -112,6 +112,14 @@ def test_a_readme_and_tests_are_taken_where_they_are_named(
             'tool.uv.build-backend]\nmodule-root = "lib"',
             *("lib", "tool.uv.build-backend.module-root", "!lib"),
         ),
+        (
+            f'tool.hatch.build]\ninclude = ["{"x" * 300}"]',
+            *("x" * 300, "tool.hatch.build.include", f"!{'x' * 300}"),
+        ),
+        (
+            f'tool.setuptools]\npackage-dir = {{ "" = "{"x" * 300}" }}',
+            *("x" * 300, "tool.setuptools.package-dir.*", f"!{'x' * 300}"),
+        ),
     ],
 )
 def test_what_is_declared_and_not_there_is_named_with_what_to_add(

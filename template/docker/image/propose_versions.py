@@ -134,7 +134,7 @@ def proposals(
             try:
                 required = required or [*requirements(project)]
                 held_by = holders(package.name, version, required)
-            except (RuntimeError, TypeError, ValueError) as error:
+            except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
                 told = " ".join(str(error).split())
                 yield f"Later versions are not looked up, because Poetry refuses this: {told}."
                 return

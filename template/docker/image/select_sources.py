@@ -129,6 +129,8 @@ def _matches(folder: Path, pattern: str, *, anywhere: bool) -> bool:
         return any(find(pattern))
     except ValueError:  # Each backend has its own patterns, and pathlib knows fewer.
         return any(folder.glob(Path(pattern).parts[0]))
+    except OSError:  # Longer than a file's name can be.
+        return False
 
 
 def main() -> None:
