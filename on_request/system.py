@@ -141,11 +141,11 @@ def _interpreter(version: str) -> Component:
 def _dpkg(root: Root, path: str) -> Iterator[Package]:
     for stanza in text(root, path).strip().split("\n\n"):
         found = re.findall(r"^(\S+): (.*(?:\n .*)*)", stanza, flags=re.MULTILINE)
-        fields: dict[str, str] = dict(found)
+        fields: dict[str, str] = {field: value.strip() for field, value in found}
         # A stanza of status.d is of what is there. What is not configured has its files, too.
         state = fields.get("Status", "installed").rpartition(" ")[2]
-        if "Package" in fields and state not in ("not-installed", "config-files"):
-            source, _, rest = fields.get("Source", fields["Package"]).partition(" ")
+        if fields.get("Package") and state not in ("not-installed", "config-files"):
+            source, _, rest = (fields.get("Source") or fields["Package"]).partition(" ")
             needs = f"{fields.get('Pre-Depends', '')}, {fields.get('Depends', '')}"
             yield Package(
                 "deb",
@@ -164,13 +164,13 @@ def _apk(text: str) -> Iterator[Package]:
         fields: dict[str, str] = dict(re.findall(r"^([A-Za-z]):(.*)", stanza, flags=re.MULTILINE))
         needs = (re.split(r"[<>=~]", x, maxsplit=1)[0] for x in fields.get("D", "").split())
         provides = (re.split(r"[<>=~]", x, maxsplit=1)[0] for x in fields.get("p", "").split())
-        if "P" in fields:
+        if fields.get("P"):
             yield Package(
                 "apk",
                 fields["P"],
                 fields.get("V", ""),
                 fields.get("A", ""),
-                fields.get("o", fields["P"]),
+                fields.get("o") or fields["P"],
                 fields.get("V", ""),
                 tuple((name,) for name in needs if not name.startswith("!")),
                 tuple(provides),

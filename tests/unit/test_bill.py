@@ -271,6 +271,20 @@ def test_packages_of_a_minimal_image_are_those_of_status_d() -> None:
     assert [x.name for x in bill_of(*entries).values()] == ["debian", "libgcc-s1"]
 
 
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/var/lib/dpkg/status", "Package: \nVersion: 1\n\nPackage: a\nVersion: 2\nSource: \n"),
+        ("/lib/apk/db/installed", "P:\nV:1\n\nP:a\nV:2\no:\n"),
+    ],
+)
+def test_a_damaged_database_has_the_packages_that_have_a_name(path: str, text: str) -> None:
+    content = document(whole_bill([OS, entry(path, text.encode())]))
+    [package] = [x for x in content["components"] if x["name"] != "debian"]
+    [source] = package["pedigree"]["ancestors"]
+    assert (package["name"], source["name"]) == ("a", "a")
+
+
 def test_packages_of_apk() -> None:
     installed = (
         "P:ssl_client\nV:1.37-r1\nA:x86_64\nL:GPL-2.0-only\no:busybox\nD:so:libc.musl.so.1 !x\n\n"
