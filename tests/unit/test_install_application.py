@@ -104,6 +104,20 @@ def test_another_way_than_the_dockerfiles_is_asked_for(build: Build) -> None:
         build(PLAIN.replace("poetry.core.masonry.api", "hatchling.build"), "simple")
 
 
+def test_a_wheel_that_needs_a_later_zip_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "shop-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("shop.py", "")
+    content = path.read_bytes()
+    # The version that is needed to extract a file, in the directory at the end.
+    place = content.index(b"PK\1\2") + 6
+    path.write_bytes(content[:place] + b"\xff" + content[place + 1 :])
+    with pytest.raises(
+        install_application.PackageError, match=r"^The wheel of shop cannot be read"
+    ):
+        install_application.check(tmp_path, "shop")
+
+
 def test_a_simple_project_has_what_let_its_folders_be_copied_no_more(
     build: Build, tmp_path: Path
 ) -> None:

@@ -35,10 +35,10 @@ def test_the_first_image_has_nothing_to_be_compared_with(
 @pytest.mark.parametrize(
     ("after", "told"),
     [
-        ([4_000_000, 9_000], r"\+9\.0 kB; a push sends 0\.\d kB"),
-        ([9_000], r"-4\.0 MB; a push sends 0\.\d kB"),
+        ([4_000_000, 9_000], r"\+9\.0 kB; a push sends 0\.\d kB of layers"),
+        ([9_000], r"-4\.0 MB; a push sends 0\.\d kB of layers"),
         ([4_000_000], "none"),
-        ([], r"-4\.0 MB; a push sends 0\.0 kB"),
+        ([], r"-4\.0 MB; a push sends 0\.0 kB of layers"),
     ],
 )
 def test_a_change_is_that_to_what_had_the_name_before(

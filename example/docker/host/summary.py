@@ -39,7 +39,10 @@ def shown(name: str) -> Iterator[None]:
 
 
 def change(image: Image, before: Image | None) -> str:
-    """Return by how many bytes an image grew, and how many a push sends where the other one is."""
+    """Return by how many bytes an image grew, and what a push sends where the other one is.
+
+    That is the layers; some kB of the configuration and the manifest come with every push.
+    """
     if before is None:
         return "there was none before"
     known = [layer.digest for layer in before.layers]
@@ -47,4 +50,4 @@ def change(image: Image, before: Image | None) -> str:
         return "none"
     sent = sum(layer.compressed for layer in image.layers if layer.digest not in known)
     grown = image.size - before.size
-    return f"{'+' if grown > 0 else ''}{show_size(grown)}; a push sends {show_size(sent)}"
+    return f"{'+' if grown > 0 else ''}{show_size(grown)}; a push sends {show_size(sent)} of layers"

@@ -102,7 +102,8 @@ def check(output: Path, name: str) -> None:
         try:
             with zipfile.ZipFile(wheel) as archive:
                 entries = archive.namelist()
-        except zipfile.BadZipFile as error:
+        # An archive that is damaged, or packed otherwise.
+        except (OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
             raise PackageError(
                 f"The wheel of {name} cannot be read ({error}). Correct the build backend."
             ) from error
