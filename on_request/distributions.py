@@ -18,8 +18,7 @@ from cyclonedx.model import Property
 from cyclonedx.model.component import Component, ComponentType, Pedigree
 from packageurl import PackageURL
 from packaging.tags import Tag, parse_tag
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from packaging.version import InvalidVersion
+from packaging.utils import parse_wheel_filename
 from requirements import Installed, header
 from root_files import Root, canonical, normalise
 from untrusted import tables, text
@@ -122,7 +121,7 @@ class Distributions:
                 continue
             try:
                 parsed = parse_wheel_filename(file["file"])
-            except (InvalidWheelFilename, InvalidVersion):
+            except ValueError:  # No name of a wheel, or a number that is longer than Python reads.
                 sources.append(file)
             else:
                 wheels.append((parsed, file))

@@ -145,6 +145,12 @@ def test_a_list_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
         standard_library.excluded(tmp_path / "stdlib-exclude.txt")
 
 
+def test_a_pattern_that_is_longer_than_a_path_is_named_by_its_line(tmp_path: Path) -> None:
+    (tmp_path / "stdlib-exclude.txt").write_text(f"turtle.py\n{'[' * 5000}\n", encoding="utf-8")
+    with pytest.raises(standard_library.ListError, match=r"^Line 2 of stdlib-exclude\.txt"):
+        standard_library.excluded(tmp_path / "stdlib-exclude.txt")
+
+
 def test_a_module_that_cannot_be_compiled_ends_the_build(
     library: Path, tree: file_tree.Tree, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -86,7 +86,9 @@ def test_a_distribution_has_the_hash_of_the_wheel_that_was_installed(
 
 
 def test_what_was_compiled_has_the_hash_of_its_sources() -> None:
-    lock = {"package": [{"name": "shop", "version": "1.0", "files": FILES}]}
+    # No name of a wheel: Python reads no number of so many digits.
+    odd = {"file": f"shop-1.0-{'1' * 5000}-py3-none-any.whl", "hash": f"sha256:{'4' * 64}"}
+    lock = {"package": [{"name": "shop", "version": "1.0", "files": [*FILES, odd]}]}
     tags = "Tag: cp313-cp313-linux_x86_64"
     files = [*distribution("shop", "1.0"), entry(f"{SITE}/shop-1.0.dist-info/WHEEL", wheel(tags))]
     part = bill_of(*files, lock=lock)["pkg:pypi/shop@1.0"]

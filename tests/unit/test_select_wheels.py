@@ -142,11 +142,14 @@ def test_what_has_neither_a_wheel_that_fits_nor_sources_is_named_with_what_it_is
         "one-1.0.tar.zst",
         "one-1.0-cp313-cp313-musllinux_1_2_x86_64.whl",
         "one__two-1.0-py3-none-any.whl",
+        f"one-1.0-{'1' * 5000}-cp311-cp311-win_amd64.whl",
     ],
 )
 def test_what_could_be_taken_or_compiled_is_not_refused(file: str) -> None:
     packages = locked("one==1.0", files=["one-1.0-cp311-cp311-win_amd64.whl", file])
     assert select_wheels.unfit(packages, MUSL) == ""
+    fits = "cp313" in file
+    assert select_wheels.to_compile(packages, [], set(MUSL)) == ([] if fits else ["one"])
 
 
 WHEELS = {(name, "1.0"): (Path(name), name * 3) for name in ("one", "two")}

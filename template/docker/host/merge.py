@@ -58,8 +58,9 @@ def by_key(old: str, own: str, new: str) -> Merge | None:
     """
     disputed: list[str] = []
     try:
-        text = "".join(_pieces(old, own, new))
+        # First, because pieces of what is no TOML would be parsed again with each line.
         wanted = _merged(*map(tomllib.loads, (old, own, new)), disputed=disputed)
+        text = "".join(_pieces(old, own, new))
         same = _sorted(tomllib.loads(text)) == _sorted(wanted)
     except (UndecidedError, ValueError, RecursionError):
         return None

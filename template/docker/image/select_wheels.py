@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from packaging.tags import Tag, sys_tags
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 import wheelhouse
 from errors import ended_by_errors
@@ -43,7 +43,8 @@ def to_compile(
 def _fits(file: str, tags: Collection[Tag]) -> bool:
     try:
         return not parse_wheel_filename(file)[3].isdisjoint(tags)
-    except InvalidWheelFilename:
+    # No name of a wheel, or a number in it that is longer than Python reads.
+    except ValueError:
         return False
 
 
@@ -70,7 +71,7 @@ def _is_for_others(file: str, tags: Collection[Tag]) -> bool:
     """Tell whether a file is surely a wheel for another Python: of others uv decides."""
     try:
         return file.endswith(".whl") and parse_wheel_filename(file)[3].isdisjoint(tags)
-    except InvalidWheelFilename:
+    except ValueError:
         return False
 
 
@@ -78,7 +79,7 @@ def _made_for(files: Iterable[str], tags: Iterable[Tag]) -> list[str]:
     """Return the interpreters that wheels are for; if this one is among them, the platforms."""
     found: set[Tag] = set()
     for file in files:
-        with suppress(InvalidWheelFilename):
+        with suppress(ValueError):
             found |= parse_wheel_filename(file)[3]
     ours = {(tag.interpreter, tag.abi) for tag in tags}
     platforms = {tag.platform for tag in found if (tag.interpreter, tag.abi) in ours}

@@ -7,9 +7,12 @@ from pathlib import Path
 
 from errors import BuildError
 
+# Bytes, of Linux: limits.h.
+LONGEST_PATH = 4096
+
 
 class ListError(BuildError):
-    """A list that is no text."""
+    """A list that is no text, or not one of paths."""
 
     subject = "Files"
 
@@ -32,4 +35,9 @@ def excluded(file: Path) -> list[str]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise ListError(f"{file.name} cannot be read ({error}). Save it as UTF-8.") from error
+    for number, line in enumerate(lines, 1):
+        if len(line) > LONGEST_PATH:
+            raise ListError(
+                f"Line {number} of {file.name} is longer than a path can be. Correct it."
+            )
     return [line for line in lines if line and not line.startswith("#")]
