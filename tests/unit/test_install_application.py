@@ -112,9 +112,7 @@ def test_a_wheel_that_needs_a_later_zip_is_a_sentence(tmp_path: Path) -> None:
     # The version that is needed to extract a file, in the directory at the end.
     place = content.index(b"PK\1\2") + 6
     path.write_bytes(content[:place] + b"\xff" + content[place + 1 :])
-    with pytest.raises(
-        install_application.PackageError, match=r"^The wheel of shop cannot be read"
-    ):
+    with pytest.raises(PackageError, match=r"^The wheel of shop cannot be read"):
         install_application.check(tmp_path, "shop")
 
 
