@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -91,7 +92,8 @@ def _report(
     project: Project, answer: str, pushed: int, times: dict[str, float]
 ) -> list[Table | str]:
     sizes = json.loads((project.folder / "build/sizes.json").read_text())["production"]
-    table = Table("step", "seconds", show_footer=True)
+    # Without lines from top to bottom: in a picture they have gaps.
+    table = Table("step", "seconds", show_footer=True, box=box.SIMPLE)
     table.columns[0].footer, table.columns[1].footer = "all", f"{sum(times.values()):.1f}"
     table.columns[1].justify = "right"
     for step, seconds in times.items():
