@@ -233,6 +233,7 @@ def test_the_application_waits_for_a_debugger_on_request(project: Made) -> None:
         assert "Uvicorn running" in project.docker("compose", "logs", project.name)
 
 
+@pytest.mark.proofs
 def test_a_command_waits_for_a_debugger(command: Made) -> None:
     """It would have ended before one attaches."""
     command.session("up", "--detach")

@@ -137,6 +137,7 @@ def test_one_library_that_is_not_declared_is_named_with_its_key_in_quotes(
     assert 'Add: "libxslt1.1" = "*"\n' in output
 
 
+@pytest.mark.proofs
 def test_what_is_loaded_by_name_is_not_called_unused_and_what_nothing_loads_is(
     declared: Made, twin: Twin
 ) -> None:

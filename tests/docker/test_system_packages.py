@@ -114,6 +114,7 @@ def test_a_package_that_is_loaded_by_name_is_whole(declared: Made, runtime: str)
     assert declared.python(program("detect_type"), runtime) == "PDF document, version 1.7"
 
 
+@pytest.mark.proofs
 def test_a_group_is_in_the_development_image_alone(declared: Made) -> None:
     declared.session("docker_dev")
     development = installed(declared, f"{declared.name}:development")
@@ -136,6 +137,7 @@ def test_without_a_section_nothing_is_installed_that_has_the_name_of_the_project
     assert installed(project, f"{project.name}:development") == base
 
 
+@pytest.mark.proofs
 def test_installing_again_downloads_nothing(declared: Made, twin: Twin) -> None:
     """What the cache mounts keep is found again: they are where the tools look.
 

@@ -247,6 +247,7 @@ def test_a_command_that_is_not_there_is_named_with_those_that_are(
     ) in told
 
 
+@pytest.mark.proofs
 def test_it_has_nothing_that_it_does_not_need(tested: Callable[[Tool], Made]) -> None:
     """No package of its own, no pip, no shell; the hooks find nothing to say."""
     project = tested(LANE)
