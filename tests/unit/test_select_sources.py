@@ -117,6 +117,10 @@ def test_a_readme_and_tests_are_taken_where_they_are_named(
             *("x" * 300, "tool.hatch.build.include", f"!{'x' * 300}"),
         ),
         (
+            'tool.hatch.build]\ninclude = ["**conf", "/x**/y"]',
+            *("**conf", "tool.hatch.build.include", "!**conf"),
+        ),
+        (
             f'tool.setuptools]\npackage-dir = {{ "" = "{"x" * 300}" }}',
             *("x" * 300, "tool.setuptools.package-dir.*", f"!{'x' * 300}"),
         ),

@@ -8,10 +8,12 @@ backends leave it out without a word.
 """
 
 import json
+import re
 import shutil
 import sys
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,15 +124,14 @@ def _makes_files(pyproject: dict[str, Any]) -> bool:
 
 def _matches(folder: Path, pattern: str, *, anywhere: bool) -> bool:
     """Tell whether a pattern finds anything; as hatch has it, without a slash at any depth."""
-    if pattern in ("", "."):
+    # Within a name two stars are one, for backends and for later versions of pathlib.
+    parts = [part if part == "**" else re.sub(r"\*+", "*", part) for part in Path(pattern).parts]
+    if not parts:
         return True
     find = folder.rglob if anywhere and "/" not in pattern else folder.glob
-    try:
-        return any(find(pattern))
-    except ValueError:  # Each backend has its own patterns, and pathlib knows fewer.
-        return any(folder.glob(Path(pattern).parts[0]))
-    except OSError:  # Longer than a file's name can be.
-        return False
+    with suppress(OSError):  # Longer than a file's name can be: nothing has it.
+        return any(find("/".join(parts)))
+    return False
 
 
 def main() -> None:

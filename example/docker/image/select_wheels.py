@@ -13,7 +13,6 @@ import json
 import shutil
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,11 +40,15 @@ def to_compile(
 
 
 def _fits(file: str, tags: Collection[Tag]) -> bool:
+    return not _tags(file).isdisjoint(tags)
+
+
+def _tags(file: str) -> frozenset[Tag]:
+    """Return the tags in the name of a wheel; none of what is no such name."""
     try:
-        return not parse_wheel_filename(file)[3].isdisjoint(tags)
-    # No name of a wheel, or a number in it that is longer than Python reads.
-    except ValueError:
-        return False
+        return parse_wheel_filename(file)[3]
+    except ValueError:  # Or it has a number that is longer than Python reads.
+        return frozenset()
 
 
 def unfit(packages: Iterable[Chosen], tags: Sequence[Tag]) -> str:
@@ -69,18 +72,13 @@ def unfit(packages: Iterable[Chosen], tags: Sequence[Tag]) -> str:
 
 def _is_for_others(file: str, tags: Collection[Tag]) -> bool:
     """Tell whether a file is surely a wheel for another Python: of others uv decides."""
-    try:
-        return file.endswith(".whl") and parse_wheel_filename(file)[3].isdisjoint(tags)
-    except ValueError:
-        return False
+    made_for = _tags(file)
+    return bool(made_for) and made_for.isdisjoint(tags)
 
 
 def _made_for(files: Iterable[str], tags: Iterable[Tag]) -> list[str]:
     """Return the interpreters that wheels are for; if this one is among them, the platforms."""
-    found: set[Tag] = set()
-    for file in files:
-        with suppress(ValueError):
-            found |= parse_wheel_filename(file)[3]
+    found = {tag for file in files for tag in _tags(file)}
     ours = {(tag.interpreter, tag.abi) for tag in tags}
     platforms = {tag.platform for tag in found if (tag.interpreter, tag.abi) in ours}
     # cp39 comes before cp310.
